@@ -1,0 +1,114 @@
+"""Voxel overlap of two masks, and the best that one global threshold could reach."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from strokerepro.errors import InputError
+
+
+class OverlapCounts(NamedTuple):
+    """Voxel counts of a predicted and a reference mask."""
+
+    both: int
+    pred: int
+    truth: int
+
+    @property
+    def dice(self) -> float:
+        """``2 |X and Y| / (|X| + |Y|)``; NaN if both are empty."""
+        return _ratio(2 * self.both, self.pred + self.truth)
+
+    @property
+    def precision(self) -> float:
+        """Share of the predicted voxels that are true; NaN if none is predicted."""
+        return _ratio(self.both, self.pred)
+
+    @property
+    def recall(self) -> float:
+        """Share of the true voxels that are predicted; NaN if none is true."""
+        return _ratio(self.both, self.truth)
+
+
+def count_overlap(pred: npt.NDArray[np.bool_], truth: npt.NDArray[np.bool_]) -> OverlapCounts:
+    """Count the voxels of two boolean masks of one shape."""
+    return OverlapCounts(
+        int(np.count_nonzero(pred & truth)),
+        int(np.count_nonzero(pred)),
+        int(np.count_nonzero(truth)),
+    )
+
+
+class BestThreshold(NamedTuple):
+    """The threshold with the highest Dice, and that Dice; both NaN without a reference."""
+
+    threshold: float
+    dice: float
+
+
+def best_threshold_dice(
+    score: npt.NDArray[Any],
+    truth: npt.NDArray[Any],
+    thresholds: Sequence[float] | None = None,
+) -> BestThreshold:
+    """Find the global threshold of one subject that fits its reference best (an oracle).
+
+    A voxel is predicted if its score is at least the threshold. The result is an upper bound for
+    thresholding, since it is chosen with the reference at hand. Equal Dice: the higher threshold.
+
+    Parameters
+    ----------
+    score
+        Any finite score that is higher in lesions, ``(Z, Y, X)``; negate it for a hypo-intense
+        lesion.
+    truth
+        Binary reference mask of the same shape.
+    thresholds
+        Thresholds to try. By default all that can differ; only the scores of reference voxels
+        need to be tried, because raising a threshold to the next of them removes false positives
+        alone.
+
+    Returns
+    -------
+    BestThreshold
+        Threshold and Dice.
+
+    Raises
+    ------
+    InputError
+        If the shapes differ, a score is not finite, or `thresholds` is empty.
+    """
+    if score.shape != truth.shape or not np.isfinite(score).all():
+        raise InputError(
+            f"scores of shape {score.shape} for a reference of shape {truth.shape}, or a score "
+            "that is not finite",
+            "one finite score for every voxel of the reference",
+            "use the same grid for both and replace NaN before",
+        )
+    lesion = truth != 0
+    n_truth = int(np.count_nonzero(lesion))
+    if n_truth == 0:
+        return BestThreshold(float("nan"), float("nan"))
+    tried = np.unique(score[lesion] if thresholds is None else np.asarray(thresholds))
+    if tried.size == 0:
+        raise InputError("no thresholds", "at least one", "leave them out to try all")
+    n_both = _count_at_least(score[lesion], tried)
+    n_pred = _count_at_least(score.ravel(), tried)
+    dice = 2 * n_both / (n_pred + n_truth)
+    best = tried.size - 1 - int(np.argmax(dice[::-1]))
+    return BestThreshold(float(tried[best]), float(dice[best]))
+
+
+def _count_at_least(values: npt.NDArray[Any], thresholds: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """For each of the ascending `thresholds`, the number of values that reach it."""
+    reached = np.searchsorted(thresholds, values, side="right")  # thresholds reached by a value
+    histogram = np.bincount(reached, minlength=thresholds.size + 1)
+    return np.cumsum(histogram[::-1])[::-1][1:]
+
+
+def _ratio(numerator: float, denominator: float) -> float:
+    return numerator / denominator if denominator else float("nan")
