@@ -1,0 +1,20 @@
+"""Cases on disk -> `Case`; folds by patient; volumes back to disk."""
+
+from strokerepro.cohort.case import Case, Volume, save_volume
+from strokerepro.cohort.loading import Cohort, load_cohort, read_case_dir
+from strokerepro.cohort.reading import read_case, read_volume
+from strokerepro.cohort.splits import Split, hold_out, patient_folds
+
+__all__ = [
+    "Case",
+    "Cohort",
+    "Split",
+    "Volume",
+    "hold_out",
+    "load_cohort",
+    "patient_folds",
+    "read_case",
+    "read_case_dir",
+    "read_volume",
+    "save_volume",
+]
