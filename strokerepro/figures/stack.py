@@ -1,0 +1,121 @@
+"""The encoded slices of a case: which image goes to which panel, slice by slice."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from strokerepro.errors import InputError
+from strokerepro.figures.encode import overlay_source, to_display, to_grey, webp_source
+
+Volume = NDArray[Any]  # (Z, Y, X)
+Overlays = Mapping[str, tuple[Volume, str]]  # name -> (mask (Z, Y, X), colour)
+
+
+@dataclass(frozen=True)
+class BrowsedCase:
+    """One entry of a case browser.
+
+    Parameters
+    ----------
+    label
+        Shown in the list, such as ``"best: case 0012, Dice 0.91"``.
+    volumes
+        Panels by name, each ``(Z, Y, X)`` with the same number of slices.
+    overlays
+        Masks by name with their colours; each is drawn on the panels of its own shape.
+    spacing_mm
+        Voxel size (z, y, x).
+    orientation
+        As for `slice_viewer`.
+    """
+
+    label: str
+    volumes: Mapping[str, Volume]
+    overlays: Overlays = field(default_factory=dict)
+    spacing_mm: Sequence[float] = (1.0, 1.0, 1.0)
+    orientation: str = "LAS"
+
+
+@dataclass(frozen=True)
+class Stack:
+    """The encoded slices of one case: which image goes to which panel, slice by slice."""
+
+    case: BrowsedCase
+    panel_of: tuple[int, ...]  # per trace
+    overlay_of: tuple[str, ...]  # per trace; "" for the image itself
+    sources: tuple[tuple[str, ...], ...]  # per slice, per trace
+    labels: tuple[str, ...]  # per slice
+    start: int
+
+    def shape(self, panel: int) -> tuple[int, int]:
+        """Rows and columns of a panel's image."""
+        _, rows, columns = list(self.case.volumes.values())[panel].shape
+        return rows, columns
+
+
+def encode_case(
+    case: BrowsedCase,
+    windows: Mapping[str, tuple[float, float]],
+    slices: Sequence[int] | None,
+) -> Stack:
+    """Encode the chosen slices of every panel and of every overlay that fits it.
+
+    Raises
+    ------
+    InputError
+        No volume, unequal numbers of slices, or a mask that fits no panel.
+    """
+    depths = {volume.shape[0] for volume in case.volumes.values()}
+    if len(depths) != 1:
+        raise InputError(
+            f"volumes with {sorted(depths)} slices",
+            "one or more volumes with the same number of slices",
+            "resample them to one grid",
+        )
+    depth = depths.pop()
+    chosen = list(range(depth)) if slices is None else list(slices)
+    masks = {
+        name: (to_display(mask, case.orientation) > 0, colour)
+        for name, (mask, colour) in case.overlays.items()
+    }
+    columns: list[list[str]] = []
+    panel_of: list[int] = []
+    overlay_of: list[str] = []
+    for panel, (name, volume) in enumerate(case.volumes.items()):
+        grey = to_grey(to_display(volume, case.orientation), windows.get(name))
+        columns.append([webp_source(grey[index]) for index in chosen])
+        panel_of.append(panel)
+        overlay_of.append("")
+        for overlay, (mask, colour) in masks.items():
+            if mask.shape == grey.shape:
+                columns.append([overlay_source(mask[index], colour) for index in chosen])
+                panel_of.append(panel)
+                overlay_of.append(overlay)
+    for overlay in set(masks) - set(overlay_of):
+        raise InputError(
+            f"overlay {overlay!r} of shape {masks[overlay][0].shape}",
+            f"the shape of a panel, {[volume.shape for volume in case.volumes.values()]}",
+            "resample the mask to the image's grid",
+        )
+    return Stack(
+        case=case,
+        panel_of=tuple(panel_of),
+        overlay_of=tuple(overlay_of),
+        sources=tuple(zip(*columns, strict=True)),
+        labels=tuple(f"{index + 1} of {depth}" for index in chosen),
+        start=_start(masks, chosen),
+    )
+
+
+def _start(masks: Overlays, chosen: Sequence[int]) -> int:
+    """Position of the slice that shows most of the first mask, else the middle one."""
+    for mask, _ in masks.values():
+        areas = mask[chosen].sum(axis=(1, 2))
+        if areas.max() > 0:
+            return int(np.argmax(areas))
+    return len(chosen) // 2
