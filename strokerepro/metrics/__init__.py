@@ -2,7 +2,7 @@
 
 from strokerepro.metrics.case import CASE_KEYS, EMPTY_POLICIES, score_case
 from strokerepro.metrics.lesionwise import CONNECTIVITIES
-from strokerepro.metrics.overlap import best_threshold_dice
+from strokerepro.metrics.overlap import best_threshold_dice, dice
 from strokerepro.metrics.sentinel import SENTINEL_MM, DecodedSentinel, decode_sentinel
 from strokerepro.metrics.summary import r_squared, summarise
 from strokerepro.metrics.surface import surface_distances
@@ -15,6 +15,7 @@ __all__ = [
     "DecodedSentinel",
     "best_threshold_dice",
     "decode_sentinel",
+    "dice",
     "r_squared",
     "score_case",
     "summarise",

@@ -43,6 +43,15 @@ def count_overlap(pred: npt.NDArray[np.bool_], truth: npt.NDArray[np.bool_]) -> 
     )
 
 
+def dice(pred: npt.NDArray[Any], truth: npt.NDArray[Any]) -> float:
+    """Dice of two binary masks of one shape; NaN if the reference is empty.
+
+    The quick score for validation during training; `score_case` is the one for results.
+    """
+    counts = count_overlap(pred != 0, truth != 0)
+    return counts.dice if counts.truth else float("nan")
+
+
 class BestThreshold(NamedTuple):
     """The threshold with the highest Dice, and that Dice; both NaN without a reference."""
 
@@ -57,8 +66,9 @@ def best_threshold_dice(
 ) -> BestThreshold:
     """Find the global threshold of one subject that fits its reference best (an oracle).
 
-    A voxel is predicted if its score is at least the threshold. The result is an upper bound for
-    thresholding, since it is chosen with the reference at hand. Equal Dice: the higher threshold.
+    A voxel is predicted if its score is greater than the threshold. The result is an upper bound
+    for thresholding, since it is chosen with the reference at hand. Equal Dice: the higher
+    threshold.
 
     Parameters
     ----------
@@ -68,9 +78,9 @@ def best_threshold_dice(
     truth
         Binary reference mask of the same shape.
     thresholds
-        Thresholds to try. By default all that can differ; only the scores of reference voxels
-        need to be tried, because raising a threshold to the next of them removes false positives
-        alone.
+        Thresholds to try. By default all that can differ; only those just below the score of a
+        reference voxel need to be tried, because raising any other threshold to the next of
+        them removes false positives alone.
 
     Returns
     -------
@@ -93,20 +103,24 @@ def best_threshold_dice(
     n_truth = int(np.count_nonzero(lesion))
     if n_truth == 0:
         return BestThreshold(float("nan"), float("nan"))
-    tried = np.unique(score[lesion] if thresholds is None else np.asarray(thresholds))
+    values = score if np.issubdtype(score.dtype, np.floating) else score.astype(np.float64)
+    if thresholds is None:
+        tried = np.nextafter(np.unique(values[lesion]), -np.inf, dtype=values.dtype)
+    else:
+        tried = np.unique(np.asarray(thresholds, np.float64))
     if tried.size == 0:
         raise InputError("no thresholds", "at least one", "leave them out to try all")
-    n_both = _count_at_least(score[lesion], tried)
-    n_pred = _count_at_least(score.ravel(), tried)
-    dice = 2 * n_both / (n_pred + n_truth)
-    best = tried.size - 1 - int(np.argmax(dice[::-1]))
-    return BestThreshold(float(tried[best]), float(dice[best]))
+    n_both = _count_above(values[lesion], tried)
+    n_pred = _count_above(values.ravel(), tried)
+    scores = 2 * n_both / (n_pred + n_truth)
+    best = tried.size - 1 - int(np.argmax(scores[::-1]))
+    return BestThreshold(float(tried[best]), float(scores[best]))
 
 
-def _count_at_least(values: npt.NDArray[Any], thresholds: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    """For each of the ascending `thresholds`, the number of values that reach it."""
-    reached = np.searchsorted(thresholds, values, side="right")  # thresholds reached by a value
-    histogram = np.bincount(reached, minlength=thresholds.size + 1)
+def _count_above(values: npt.NDArray[Any], thresholds: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """For each of the ascending `thresholds`, the number of values that exceed it."""
+    exceeded = np.searchsorted(thresholds, values, side="left")  # thresholds below a value
+    histogram = np.bincount(exceeded, minlength=thresholds.size + 1)
     return np.cumsum(histogram[::-1])[::-1][1:]
 
 

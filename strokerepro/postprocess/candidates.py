@@ -91,7 +91,7 @@ def extract_candidates(
 
 
 def candidate_labels(
-    candidates: Candidates, truth: npt.NDArray[np.generic], *, pos_iou: float = 0.0
+    candidates: Candidates, truth: npt.NDArray[np.generic], pos_iou: float = 0.0
 ) -> npt.NDArray[np.bool_]:
     """Tell which candidates are real lesions.
 

@@ -1,0 +1,30 @@
+"""What a chapter says about numbers: tables, paired tests and verdicts on claims."""
+
+from strokerepro.report.published import load_published, paper_vs_ours, provenance_table
+from strokerepro.report.statistics import PairedTest, holm, paired_power, paired_test
+from strokerepro.report.tables import (
+    method_table,
+    paired_values,
+    record_rows,
+    subgroup_table,
+)
+from strokerepro.report.verdicts import OUTCOMES, STATUSES, Verdict, claim_verdict, verdict_table
+
+__all__ = [
+    "OUTCOMES",
+    "STATUSES",
+    "PairedTest",
+    "Verdict",
+    "claim_verdict",
+    "holm",
+    "load_published",
+    "method_table",
+    "paired_power",
+    "paired_test",
+    "paired_values",
+    "paper_vs_ours",
+    "provenance_table",
+    "record_rows",
+    "subgroup_table",
+    "verdict_table",
+]
