@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import shutil
 import tempfile
 import zipfile
 from collections.abc import Iterator
@@ -162,8 +163,10 @@ def _refuse_unsafe(archive: Path, members: list[zipfile.ZipInfo], max_bytes: int
 def _extract_member(opened: zipfile.ZipFile, member: zipfile.ZipInfo, target: Path) -> Path:
     # zipfile stops reading at the announced size, so the limit checked above holds here too.
     path = target / PurePosixPath(member.filename.replace("\\", "/"))
-    with opened.open(member) as source, atomic_path(path) as temporary:
-        with temporary.open("wb") as sink:
-            while chunk := source.read(_CHUNK_BYTES):
-                sink.write(chunk)
+    with (
+        opened.open(member) as source,
+        atomic_path(path) as temporary,
+        temporary.open("wb") as sink,
+    ):
+        shutil.copyfileobj(source, sink, _CHUNK_BYTES)
     return path

@@ -1,0 +1,132 @@
+"""`strokerepro run`: train and evaluate, or say that the record is there."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import pandas as pd
+import typer
+
+from strokerepro import records
+from strokerepro.cli.output import print_json, print_table
+from strokerepro.errors import UsageError
+from strokerepro.experiment import RUNS, Job, checkpoint_path, jobs
+from strokerepro.experiment import run as run_job
+from strokerepro.papers import get_recipe
+from strokerepro.papers.base import Recipe
+from strokerepro.progress import progress_bar
+from strokerepro.records import RunRecord
+from strokerepro.report import method_table, record_rows
+
+_SHOWN = ("dice", "n_fp", "n_fn", "detected")
+
+
+def run(
+    slug: Annotated[str, typer.Argument(help="Paper, such as edd_muscle.")],
+    ablation: Annotated[str, typer.Option(help="Experiment, or all.")] = "main",
+    profile: Annotated[str, typer.Option(help="smoke, quick, full or paper.")] = "quick",
+    data: Annotated[str, typer.Option(help="Cohort; phantom is the recipe's own.")] = "phantom",
+    root: Annotated[str, typer.Option(help="Folder of the cohort.")] = "",
+    folds: Annotated[str, typer.Option(help="Folds such as 0,1.")] = "",
+    seed: Annotated[int, typer.Option(help="Seed of the training.")] = 0,
+    set_: Annotated[list[str] | None, typer.Option("--set", help="FIELD=VALUE.")] = None,
+    name: Annotated[str, typer.Option(help="Name of a run with --set.")] = "",
+    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    results_dir: Annotated[str, typer.Option(help="Folder for records and weights.")] = RUNS,
+    force: Annotated[bool, typer.Option("--force", help="Train even if a record exists.")] = False,
+    resume: Annotated[bool, typer.Option(help="Continue an interrupted training.")] = True,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would run.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Train and evaluate a paper's method; a run that has its record is not repeated."""
+    recipe = get_recipe(slug).profile(profile)
+    todo = [
+        job
+        for item in _recipes(recipe, ablation, set_ or [], name)
+        for job in jobs(item, data=data, folds=parse_folds(folds), seed=seed)
+    ]
+    if dry_run:
+        _print_plan(todo, results_dir, force, as_json)
+        return
+    done = [_run_one(job, root, results_dir, device, force, resume) for job in todo]
+    _print_results(recipe, done, results_dir, todo, as_json)
+
+
+def parse_folds(text: str) -> list[int]:
+    """``"0,2"`` to ``[0, 2]``; empty text means the default folds."""
+    try:
+        return [int(part) for part in text.split(",") if part.strip()]
+    except ValueError as error:
+        raise UsageError(f"--folds {text}", "numbers such as 0,1", "separate by commas") from error
+
+
+def _recipes(recipe: Recipe, ablation: str, pairs: list[str], name: str) -> list[Recipe]:
+    if ablation == "all":
+        quick_only = recipe.profile_name == "quick"
+        chosen = [key for key, item in recipe.ablations.items() if item.in_quick or not quick_only]
+        recipes = [recipe, *(recipe.ablation(key) for key in chosen)]
+    else:
+        recipes = [recipe.ablation(ablation)]
+    if not pairs:
+        return recipes
+    if not name:
+        raise UsageError("--set without --name", "a name for the new run", "add --name mine")
+    if name == "main" or name in recipe.ablations:
+        raise UsageError(f"--name {name}, which is taken", "a new name", "choose another one")
+    return [item.replace(_parse_pairs(pairs), "set by the user", name=name) for item in recipes]
+
+
+def _parse_pairs(pairs: list[str]) -> dict[str, Any]:
+    values = {}
+    for pair in pairs:
+        key, separator, value = pair.partition("=")
+        if not separator:
+            raise UsageError(f"--set {pair}", "FIELD=VALUE", "write for example --set patch_px=48")
+        values[key] = value
+    return values
+
+
+def _run_one(
+    job: Job, root: str, results_dir: str, device: str, force: bool, resume: bool
+) -> RunRecord:
+    with progress_bar(job.stem, "step") as advance:
+        return run_job(
+            job,
+            root=root or None,
+            results_dir=results_dir,
+            train="always" if force else "missing",
+            device=device,
+            resume=resume,
+            advance=advance,
+        )
+
+
+def _print_plan(todo: list[Job], results_dir: str, force: bool, as_json: bool) -> None:
+    folders = records.results_folders(results_dir)
+    rows = []
+    for job in todo:
+        path = records.find_record(job.recipe.slug, job.stem, folders)
+        known_s = records.load_record(path).wall_s if path else float("nan")
+        state = "there" if path and not force else "to run"
+        rows.append({"run": job.stem, "state": state, "took_s": known_s})
+    frame = pd.DataFrame(rows)
+    print_json(frame) if as_json else print_table(frame, digits=0)
+
+
+def _print_results(
+    recipe: Recipe, done: list[RunRecord], results_dir: str, todo: list[Job], as_json: bool
+) -> None:
+    tables = {}
+    for name in dict.fromkeys(record.name for record in done):
+        rows = record_rows(record for record in done if record.name == name)
+        tables[name] = method_table(rows, list(rows["output"].unique()), _SHOWN).reset_index()
+    if as_json:
+        print_json({"records": [record.stem for record in done], "test": tables})
+        return
+    for name, table in tables.items():
+        print_table(table, f"{recipe.title}, {name}, {recipe.profile_name}, test cases")
+    for path in (checkpoint_path(job, results_dir) for job in todo):
+        if path.exists():
+            print(f"weights: {path}")
+    for note in sorted({note for record in done for note in record.notes}):
+        print(f"note: {note}")

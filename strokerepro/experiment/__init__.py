@@ -1,0 +1,34 @@
+"""Experiments: jobs, their records, training where a record is missing, evaluation."""
+
+from strokerepro.experiment.evaluation import to_uint8
+from strokerepro.experiment.jobs import Job, command, data_hash, jobs
+from strokerepro.experiment.run import (
+    RUNS,
+    MissingRecordError,
+    TrainMode,
+    available,
+    checkpoint_path,
+    load_trained,
+    make_fabric,
+    prepare_cases,
+    run,
+    run_experiment,
+)
+
+__all__ = [
+    "RUNS",
+    "Job",
+    "MissingRecordError",
+    "TrainMode",
+    "available",
+    "checkpoint_path",
+    "command",
+    "data_hash",
+    "jobs",
+    "load_trained",
+    "make_fabric",
+    "prepare_cases",
+    "run",
+    "run_experiment",
+    "to_uint8",
+]

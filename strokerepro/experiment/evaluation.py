@@ -1,0 +1,128 @@
+"""Evaluation of a trained method: rows of scores, times per stage, pictures of three cases."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from lightning_fabric import Fabric
+
+from strokerepro.cohort import Cohort, Split
+from strokerepro.inference import Stopwatch
+from strokerepro.papers.base import Recipe
+from strokerepro.papers.method import Prediction, Trained
+from strokerepro.preprocess import PreparedCase
+
+#: Slices kept of each shown case, around the one with most lesion.
+_SHOWN_SLICES = 9
+
+
+@dataclass
+class Evaluation:
+    """Rows, times and pictures of one run; see `strokerepro.records.RunRecord`."""
+
+    rows: list[dict[str, Any]] = field(default_factory=list)
+    timings_s: dict[str, dict[str, float]] = field(default_factory=dict)
+    arrays: dict[str, np.ndarray] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class _Shown:
+    dice: float
+    prepared: PreparedCase
+    prediction: Prediction
+
+
+def evaluate(
+    recipe: Recipe,
+    cohort: Cohort,
+    split: Split,
+    trained: Trained,
+    development: tuple[Sequence[PreparedCase], Sequence[PreparedCase]],
+    fabric: Fabric,
+) -> Evaluation:
+    """Score all cases of a split; time the whole way on the test cases.
+
+    Parameters
+    ----------
+    recipe, cohort, split
+        What was trained on what.
+    trained
+        The trained method.
+    development
+        Prepared training and validation cases.
+    fabric
+        Device and precision.
+    """
+    result = Evaluation()
+    for part, cases in zip(("train", "val"), development, strict=True):
+        for prepared in cases:
+            result.rows += _rows(recipe, trained.predict(prepared, fabric), prepared, part)
+    seconds: list[dict[str, float]] = []
+    shown: list[_Shown] = []
+    for index in split.test:
+        watch = Stopwatch(fabric.device)
+        prepared = recipe.method.prepare(cohort[index], recipe.settings)
+        watch.lap("preprocess")
+        prediction = trained.predict(prepared, fabric)
+        seconds.append({**watch.seconds, **prediction.seconds})
+        rows = _rows(recipe, prediction, prepared, "test")
+        result.rows += rows
+        dice = next((row["dice"] for row in rows if row["output"] == recipe.main_output), np.nan)
+        if np.isfinite(dice):
+            shown.append(_Shown(dice, prepared, prediction))
+    result.timings_s = _summarise_seconds(seconds)
+    result.arrays = _pictures(shown, recipe.shown_outputs)
+    return result
+
+
+def _rows(
+    recipe: Recipe, prediction: Prediction, prepared: PreparedCase, part: str
+) -> list[dict[str, Any]]:
+    identity = {"case_id": prepared.case_id, "patient_id": prepared.patient_id, "split": part}
+    scores = recipe.method.score(prediction, prepared, recipe.settings)
+    return [{**identity, **row} for row in scores]
+
+
+def _summarise_seconds(seconds: Sequence[dict[str, float]]) -> dict[str, dict[str, float]]:
+    if not seconds:
+        return {}
+    table = {stage: np.array([row[stage] for row in seconds]) for stage in seconds[0]}
+    table["total"] = np.array([sum(row.values()) for row in seconds])
+    return {
+        stage: {"mean": float(values.mean()), "sd": float(values.std()), "n": len(values)}
+        for stage, values in table.items()
+    }
+
+
+def _pictures(shown: list[_Shown], outputs: Sequence[str]) -> dict[str, np.ndarray]:
+    """Best, median and worst case by the main output's Dice, a few slices each, as uint8."""
+    if not shown:
+        return {}
+    ranked = sorted(shown, key=lambda item: item.dice)
+    chosen = {"worst": ranked[0], "median": ranked[len(ranked) // 2], "best": ranked[-1]}
+    arrays: dict[str, np.ndarray] = {}
+    for rank, item in chosen.items():
+        label = item.prepared.label
+        assert label is not None  # only cases with a finite Dice are shown
+        slices = _around(int(label.sum(axis=(1, 2)).argmax()), label.shape[0])
+        arrays[f"{rank}/image"] = to_uint8(item.prepared.image[0])[slices]
+        arrays[f"{rank}/truth"] = label[slices]
+        for name in outputs:
+            arrays[f"{rank}/{name}"] = item.prediction.masks[name][slices]
+    return arrays
+
+
+def _around(centre: int, n_slices: int) -> slice:
+    first = max(0, min(centre - _SHOWN_SLICES // 2, n_slices - _SHOWN_SLICES))
+    return slice(first, first + _SHOWN_SLICES)
+
+
+def to_uint8(image: np.ndarray) -> np.ndarray:
+    """Scale ``(Z, Y, X)`` intensities to 0..255 between the 0.5th and 99.8th percentile."""
+    low, high = np.percentile(image, (0.5, 99.8))
+    scaled = (image - low) / max(float(high - low), 1e-6)
+    image_8bit: np.ndarray = (np.clip(scaled, 0, 1) * 255).round().astype(np.uint8)
+    return image_8bit

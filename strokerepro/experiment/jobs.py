@@ -1,0 +1,85 @@
+"""Jobs: which trainings an experiment consists of, and what identifies each."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from strokerepro import phantom, records
+from strokerepro.errors import UsageError
+from strokerepro.files import hash_json
+from strokerepro.manifest import load_manifest
+from strokerepro.papers.base import Recipe
+
+
+@dataclass(frozen=True)
+class Job:
+    """One training: a recipe at a profile, a cohort, a fold and a seed."""
+
+    recipe: Recipe
+    data: str
+    fold: int
+    n_folds: int
+    seed: int
+
+    @property
+    def key(self) -> str:
+        """Hash of everything that decides the result: recipe, data, split and seed."""
+        split = {"fold": self.fold, "n_folds": self.n_folds, "seed": self.seed}
+        return hash_json([self.recipe.key(data_hash(self.data)), split])
+
+    @property
+    def stem(self) -> str:
+        """File name, without suffix, of the record and the checkpoint."""
+        return records.record_stem(
+            self.recipe.name, self.recipe.profile_name, self.data, self.fold, self.seed
+        )
+
+
+def data_hash(name: str) -> str:
+    """Hash of a cohort's manifest and, for a phantom, of its frozen configuration."""
+    manifest = load_manifest(name)
+    made = phantom.config_hash(manifest.phantom.kind) if manifest.phantom else ""
+    return hash_json([manifest.sha256, made])
+
+
+def jobs(
+    recipe: Recipe, *, data: str = "phantom", folds: Sequence[int] | None = None, seed: int = 0
+) -> list[Job]:
+    """List the jobs of an experiment.
+
+    Parameters
+    ----------
+    recipe
+        At its profile and ablation.
+    data
+        Cohort name; ``"phantom"`` is the recipe's own.
+    folds
+        Folds to run; by default all for the main experiment and the first for any other.
+    seed
+        Seed of training; the folds do not depend on it.
+    """
+    n_folds = recipe.folds[recipe.profile_name]
+    chosen = list(folds) if folds else list(range(n_folds if recipe.name == "main" else 1))
+    for fold in chosen:
+        if not 0 <= fold < n_folds:
+            raise UsageError(
+                f"fold {fold}", f"0 to {n_folds - 1} in profile {recipe.profile_name}",
+                "choose other --folds",
+            )  # fmt: skip
+    name = recipe.data if data == "phantom" else data
+    if name not in (recipe.data, *recipe.real_data):
+        raise UsageError.unknown(
+            f"data set for {recipe.slug}", name, [recipe.data, *recipe.real_data]
+        )
+    return [Job(recipe, name, fold, n_folds, seed) for fold in chosen]
+
+
+def command(job: Job) -> str:
+    """Command line that makes the record of a job."""
+    parts = ["strokerepro run", job.recipe.slug, f"--profile {job.recipe.profile_name}"]
+    if job.recipe.name != "main":
+        parts.append(f"--ablation {job.recipe.name}")
+    if job.data != job.recipe.data:
+        parts.append(f"--data {job.data} --root DIR")
+    return " ".join([*parts, f"--folds {job.fold}", f"--seed {job.seed}"])

@@ -1,0 +1,69 @@
+"""Whole-slice prediction, fully convolutional and batched over slices."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+
+import numpy as np
+import torch
+from lightning_fabric import Fabric
+from torch import Tensor
+
+
+def lesion_probability(logits: Tensor) -> Tensor:
+    """Probability of the lesion class: ``(B, 2, ...)`` logits to ``(B, ...)`` float32."""
+    return torch.sigmoid((logits[:, 1] - logits[:, 0]).float())
+
+
+@torch.no_grad()
+def predict_slices(
+    forward: Callable[[Tensor], Mapping[str, Tensor]],
+    image: np.ndarray,
+    fabric: Fabric,
+    *,
+    batch: int = 8,
+) -> dict[str, np.ndarray]:
+    """Predict a volume slice by slice, several slices at a time.
+
+    Parameters
+    ----------
+    forward
+        Maps ``(B, C, Y, X)`` to one or more named ``(B, 2, Y, X)`` logit maps.
+    image
+        Prepared image ``(C, Z, Y, X)`` float32; Y and X must suit the network's poolings.
+    fabric
+        Device and precision.
+    batch
+        Slices per forward pass.
+
+    Returns
+    -------
+    dict
+        For each map of `forward` the lesion probability ``(Z, Y, X)`` float32.
+    """
+    slices = torch.from_numpy(np.ascontiguousarray(image.transpose(1, 0, 2, 3)))  # (Z, C, Y, X)
+    slices = fabric.to_device(slices).contiguous(memory_format=torch.channels_last)
+    parts: dict[str, list[Tensor]] = {}
+    with fabric.autocast():
+        for piece in slices.split(batch):
+            for name, logits in forward(piece).items():
+                parts.setdefault(name, []).append(lesion_probability(logits))
+    return {name: torch.cat(maps).cpu().numpy() for name, maps in parts.items()}
+
+
+class Stopwatch:
+    """Wall time per named stage, waiting for the device so that the times are true."""
+
+    def __init__(self, device: torch.device) -> None:
+        self._device = device
+        self._last = time.perf_counter()
+        self.seconds: dict[str, float] = {}
+
+    def lap(self, stage: str) -> None:
+        """Book the time since the last lap (or the start) on `stage`."""
+        if self._device.type == "cuda":
+            torch.cuda.synchronize(self._device)
+        now = time.perf_counter()
+        self.seconds[stage] = self.seconds.get(stage, 0.0) + now - self._last
+        self._last = now
