@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import nibabel as nib
 import numpy as np
 import numpy.typing as npt
 import pytest
 import torch
+
+Shape = tuple[int, int, int]
+Spacing = tuple[float, float, float]
+WriteNifti = Callable[..., Path]
+TinyCohort = Callable[..., Path]
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -29,76 +34,60 @@ def real_data() -> Path:
     return Path(folder)
 
 
-@dataclass(frozen=True)
-class TinyGrid:
-    """Grid of a tiny cohort: voxels (Z, Y, X) and spacing (z, y, x) in mm."""
-
-    shape: tuple[int, int, int] = (7, 24, 20)
-    spacing_mm: tuple[float, float, float] = (2.0, 2.0, 2.0)
-
-    @property
-    def affine(self) -> npt.NDArray[np.float64]:
-        """Affine (X, Y, Z) with the first axis towards the left, as in ISLES 2022."""
-        z_mm, y_mm, x_mm = self.spacing_mm
-        return np.diag([-x_mm, y_mm, z_mm, 1.0])
-
-
-def write_nifti(
-    path: Path, volume: npt.NDArray[np.generic], affine: npt.NDArray[np.float64]
-) -> Path:
-    """Write a volume (Z, Y, X) as NIfTI, which stores (X, Y, Z)."""
+def _write_nifti(path: Path, volume: npt.NDArray[Any], spacing_mm: Spacing = (2, 2, 2)) -> Path:
+    z_mm, y_mm, x_mm = spacing_mm
+    affine = np.diag([-x_mm, y_mm, z_mm, 1.0])  # first axis towards the left, as in ISLES 2022
     path.parent.mkdir(parents=True, exist_ok=True)
     nib.save(nib.Nifti1Image(volume.transpose(2, 1, 0), affine), path)
     return path
 
 
-def tiny_images(
-    grid: TinyGrid, seed: int
-) -> dict[str, npt.NDArray[np.float32] | npt.NDArray[np.uint16]]:
+@pytest.fixture(scope="session")
+def write_nifti() -> WriteNifti:
+    """Writer of one volume: ``write_nifti(path, volume (Z, Y, X), spacing_mm (z, y, x))``."""
+    return _write_nifti
+
+
+def _tiny_images(shape: Shape, seed: int) -> dict[str, npt.NDArray[Any]]:
     """DWI, ADC (1e-3 mm2/s) and mask (Z, Y, X): a noisy box of brain with a box of lesion."""
     generator = np.random.default_rng(seed)
-    depth, height, width = grid.shape
-    brain = np.zeros(grid.shape, dtype=bool)
+    depth, height, width = shape
+    brain = np.zeros(shape, dtype=bool)
     brain[:, 3 : height - 3, 3 : width - 3] = True
-    lesion = np.zeros(grid.shape, dtype=bool)
     top, left = generator.integers(5, height - 10), generator.integers(5, width - 10)
+    lesion = np.zeros(shape, dtype=bool)
     lesion[depth // 3 : depth // 3 + 3, top : top + 5, left : left + 5] = True
-    noise = generator.normal(0, 10, grid.shape)
+    noise = generator.normal(0, 10, shape)
     dwi = np.where(brain, 250 + noise + 300 * lesion, 0).astype(np.float32)
     adc = np.where(brain, 0.9 + noise / 200 - 0.35 * lesion, 0).astype(np.float32)
     return {"dwi": dwi, "adc": adc, "msk": lesion.astype(np.uint16)}
 
 
-def write_tiny_case(root: Path, number: int, grid: TinyGrid | None = None, seed: int = 0) -> Path:
-    """Write one case in the layout of ISLES 2022 and return its folder of images."""
-    grid = grid or TinyGrid()
+def _write_tiny_case(root: Path, number: int, shape: Shape, spacing: Spacing, seed: int) -> None:
     case = f"sub-strokecase{number:04d}"
-    images = tiny_images(grid, seed + number)
+    images = _tiny_images(shape, seed + number)
     session = root / case / "ses-0001"
     for name in ("dwi", "adc"):
-        write_nifti(session / "dwi" / f"{case}_ses-0001_{name}.nii.gz", images[name], grid.affine)
-    flair = np.ones((4, 30, 30), dtype=np.float32)
-    flair_affine = np.diag([-1.6, 1.6, 3.5, 1.0])
-    write_nifti(session / "anat" / f"{case}_ses-0001_FLAIR.nii.gz", flair, flair_affine)
+        _write_nifti(session / "dwi" / f"{case}_ses-0001_{name}.nii.gz", images[name], spacing)
+    flair = np.full((4, 30, 30), 100, dtype=np.float32)
+    _write_nifti(session / "anat" / f"{case}_ses-0001_FLAIR.nii.gz", flair, (3.5, 1.6, 1.6))
     mask = root / "derivatives" / case / "ses-0001" / f"{case}_ses-0001_msk.nii.gz"
-    write_nifti(mask, images["msk"], grid.affine)
-    return root / case
-
-
-TinyCohort = Callable[..., Path]
+    _write_nifti(mask, images["msk"], spacing)
 
 
 @pytest.fixture
 def tiny_cohort(tmp_path: Path) -> TinyCohort:
-    """Writer of a tiny cohort in the layout of ISLES 2022: ``tiny_cohort(cases=3) -> root``.
+    """Writer of a cohort in the layout of ISLES 2022; it returns the folder above ``ISLES-2022``.
 
-    The root is the folder above ``ISLES-2022``. Every case is 7 slices of 24 x 20 voxels of 2 mm
-    with a lesion of 3 x 5 x 5 voxels.
+    ``tiny_cohort(cases=3, shape=(7, 24, 20), spacing_mm=(2, 2, 2), seed=0)``: DWI, ADC, FLAIR on
+    a grid of its own, and a mask with a lesion of 3 x 5 x 5 voxels.
     """
 
-    def write(cases: int = 3, grid: TinyGrid | None = None, seed: int = 0) -> Path:
+    def write(
+        cases: int = 3, shape: Shape = (7, 24, 20), spacing_mm: Spacing = (2, 2, 2), seed: int = 0
+    ) -> Path:
         for number in range(1, cases + 1):
-            write_tiny_case(tmp_path / "ISLES-2022", number, grid, seed)
+            _write_tiny_case(tmp_path / "ISLES-2022", number, shape, spacing_mm, seed)
         return tmp_path
 
     return write

@@ -236,7 +236,7 @@ def _content_problem(path: Path) -> str | None:
 
 def _announced_bytes(image: Any) -> int:
     voxels = math.prod(int(n) for n in image.shape)
-    return int(image.header["vox_offset"]) + voxels * int(image.get_data_dtype().itemsize)
+    return int(image.dataobj.offset) + voxels * int(image.get_data_dtype().itemsize)
 
 
 def _content_bytes(path: Path) -> int:
