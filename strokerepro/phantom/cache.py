@@ -1,0 +1,44 @@
+"""Arrays that are slow to make and equal for all cases, kept in the user's cache folder."""
+
+from __future__ import annotations
+
+import zipfile
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from strokerepro.files import atomic_path, cache_root
+
+Arrays = dict[str, NDArray[Any]]
+
+
+def cached_arrays(name: str, key: str, build: Callable[[], Arrays]) -> Arrays:
+    """Named arrays from the cache, made by `build` at the first call.
+
+    Parameters
+    ----------
+    name
+        What the arrays are; first part of the file name.
+    key
+        Hash of everything the arrays depend on.
+    build
+        Makes the arrays.
+
+    Returns
+    -------
+    dict
+        The arrays by name.
+    """
+    path = cache_root() / "phantom" / f"{name}-{key[:16]}.npz"
+    if path.is_file():
+        try:
+            with np.load(path, allow_pickle=False) as stored:
+                return {label: stored[label] for label in stored.files}
+        except (OSError, ValueError, zipfile.BadZipFile):
+            path.unlink(missing_ok=True)  # a damaged cache file is made anew below
+    arrays = build()
+    with atomic_path(path) as temporary, temporary.open("wb") as stream:
+        np.savez_compressed(stream, **arrays)
+    return arrays

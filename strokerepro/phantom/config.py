@@ -1,0 +1,92 @@
+"""Knobs of the phantoms: every number with its unit and where it comes from.
+
+Sources are named as in :data:`SOURCES`; ``A`` marks an assumption for which no source was read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, fields, is_dataclass
+from typing import Annotated, Any, get_type_hints
+
+from strokerepro.files import hash_json
+
+SOURCES = {
+    "A": "assumption without a source that was read",
+    "S4": "Eastwood et al., AJNR 2003, abstract, PMC8148666: diffusion signal of infarcts",
+    "S11": "Cereda et al. 2016, PMC5076783, and neuroradiologycases.com 2011/10: EPI artefacts",
+    "EDD": "Chen, Bentley, Rueckert, NeuroImage: Clinical 15 (2017), Sec. 4.1, 4.2, 5.5, Table 1",
+    "MNI": "MNI152 templates shipped with nilearn (nonlinear, symmetric, 2009a)",
+    "physics": "a natural constant or its direct consequence",
+    "fit": "set on lesion-size marginals only (EDD, Sec. 5.5), never on a network's score",
+}
+
+
+@dataclass(frozen=True)
+class Knob:
+    """Annotation of a configuration field: its unit, and a key of :data:`SOURCES`."""
+
+    unit: str
+    source: str
+
+
+@dataclass(frozen=True)
+class AnatomyConfig:
+    """Shape of the head, shared by all phantoms."""
+
+    tilt_sd_deg: Annotated[tuple[float, float, float], Knob("deg: pitch, roll, yaw", "A")] = (
+        6.0,
+        3.0,
+        4.0,
+    )
+    tilt_limit_deg: Annotated[float, Knob("deg", "A")] = 14.0
+    shift_sd_mm: Annotated[tuple[float, float, float], Knob("mm: x, y, z", "A")] = (3.0, 4.0, 0.0)
+    scale_mean: Annotated[float, Knob("1; the template brain is 1.88 l", "MNI")] = 0.93
+    scale_sd: Annotated[float, Knob("1", "A")] = 0.03
+    anisotropy_sd: Annotated[float, Knob("1, per axis", "A")] = 0.02
+    pivot_mm: Annotated[tuple[float, float, float], Knob("mm, template", "A")] = (0.0, -18.0, 0.0)
+    warp_coarse_mm: Annotated[tuple[float, float], Knob("mm: amplitude, sigma", "A")] = (3.2, 22.0)
+    warp_fine_mm: Annotated[tuple[float, float], Knob("mm: amplitude, sigma", "A")] = (1.2, 7.0)
+    warp_step_mm: Annotated[float, Knob("mm", "A")] = 4.0
+    warp_squarings: Annotated[int, Knob("1", "A")] = 5
+    min_jacobian: Annotated[float, Knob("1", "A")] = 0.1
+    max_redraws: Annotated[int, Knob("1", "A")] = 20
+    prior_blur_mm: Annotated[float, Knob("mm", "A")] = 0.7
+    prior_exponent: Annotated[float, Knob("1; undoes the blur of the group average", "A")] = 2.5
+    closing_radius_mm: Annotated[float, Knob("mm", "A")] = 25.0
+
+
+@dataclass(frozen=True)
+class KnobRow:
+    """One knob as a table row."""
+
+    name: str
+    value: Any
+    unit: str
+    source: str
+
+
+def describe(config: Any, prefix: str = "") -> Iterator[KnobRow]:
+    """All knobs of a configuration, nested ones with a dotted name.
+
+    Parameters
+    ----------
+    config
+        A frozen dataclass whose fields are annotated with :class:`Knob` or are such dataclasses.
+    prefix
+        Put before each name.
+    """
+    hints = get_type_hints(type(config), include_extras=True)
+    for item in fields(config):
+        value = getattr(config, item.name)
+        if is_dataclass(value):
+            yield from describe(value, f"{prefix}{item.name}.")
+        else:
+            knob: Knob = hints[item.name].__metadata__[0]
+            yield KnobRow(prefix + item.name, value, knob.unit, knob.source)
+
+
+def hash_config(config: Any, kind: str, version: str) -> str:
+    """SHA-256 of all knob values together with the kind and the version of the code."""
+    values = {row.name: row.value for row in describe(config)}
+    return hash_json({"kind": kind, "version": version, "knobs": values})

@@ -1,0 +1,242 @@
+"""One subject of the diffusion cohort: draw, image, label."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from strokerepro.errors import InputError
+from strokerepro.phantom.anatomy import Grid, draw_subject
+from strokerepro.phantom.atlas import Atlas, load_atlas
+from strokerepro.phantom.dwi_acquisition import Acquisition, draw_acquisition
+from strokerepro.phantom.dwi_config import DwiConfig
+from strokerepro.phantom.dwi_lesions import (
+    LESION_TYPES,
+    draw_acute_lesions,
+    draw_old_infarcts,
+    draw_roughness,
+    lesion_sites,
+)
+from strokerepro.phantom.dwi_sampling import Sampling, sample_grid
+from strokerepro.phantom.dwi_tissue import (
+    Disease,
+    TissueState,
+    diffusion_weighted,
+    load_tract_gain,
+    tissue_state,
+)
+from strokerepro.phantom.flair import flair_volume
+from strokerepro.phantom.lattice import BOX_START_MM, FloatArray, box_shape
+from strokerepro.phantom.lesions import Lesion, Roughness, lesion_coverage
+from strokerepro.phantom.mr_signal import apparent_diffusion, rician_magnitude
+from strokerepro.phantom.random_fields import component_rng, gaussian_field
+
+MNI_STEP_MM = 4.0
+_ADC_MAX = 4000.0
+
+
+@dataclass(frozen=True)
+class DwiCase:
+    """Images of one subject in file order (X, Y, Z).
+
+    Parameters
+    ----------
+    grid
+        Voxel grid of `dwi`, `adc` and `label`.
+    dwi, adc
+        int16; ADC in 1e-6 mm2/s, 0 in the background.
+    label
+        uint8, 1 in the acute lesion.
+    flair_grid, flair
+        The fluid-attenuated scan, int16, on its own grid.
+    mni_label
+        uint8 on the 4 mm template grid, 1 where the label was drawn.
+    facts
+        What was drawn, for ``participants.tsv``.
+    """
+
+    grid: Grid
+    dwi: NDArray[np.int16]
+    adc: NDArray[np.int16]
+    label: NDArray[np.uint8]
+    flair_grid: Grid
+    flair: NDArray[np.int16]
+    mni_label: NDArray[np.uint8]
+    facts: dict[str, Any]
+
+
+def make_dwi_case(case: int, *, size_px: int, seed: int, config: DwiConfig) -> DwiCase:
+    """Generate one subject.
+
+    Parameters
+    ----------
+    case
+        Number of the case; with `seed` it decides everything.
+    size_px
+        Largest in-plane matrix, see :func:`draw_acquisition`.
+    seed
+        Root seed of the cohort.
+    config
+        All knobs.
+
+    Raises
+    ------
+    InputError
+        When no draw in `config.lesion.max_redraws` leaves a visible lesion in the slab.
+    """
+
+    def rng(component: str) -> np.random.Generator:
+        return component_rng(seed, "dwi", case, component)
+
+    atlas = load_atlas(config.anatomy)
+    scan = draw_acquisition(rng("acquisition"), size_px, config)
+    subject = draw_subject(rng("anatomy"), config.anatomy)
+    sampling = sample_grid(scan, subject, atlas, config)
+    lesion_rng = rng("lesions")
+    roughness = draw_roughness(lesion_rng, config.lesion)
+    acute, lesion_type = _draw_visible(lesion_rng, roughness, sampling, scan, atlas, config)
+    disease, facts = _draw_disease(rng, acute, roughness, atlas, config)
+    state = tissue_state(
+        sampling.template_mm, disease, atlas, config.lesion, config.tissue.lesion_texture[0]
+    )
+    dwi, adc = _image(rng, state, disease, sampling, scan, atlas, config)
+    label = _label(state.acute, sampling, scan, config)
+    flair, flair_grid = flair_volume(rng("flair"), subject, disease, size_px, atlas, config)
+    return DwiCase(
+        grid=scan.grid,
+        dwi=dwi,
+        adc=adc,
+        label=label,
+        flair_grid=flair_grid,
+        flair=flair,
+        mni_label=_mni_label(label, sampling, scan),
+        facts={
+            "lesion_type": lesion_type,
+            **facts,
+            **scan.facts(),
+            "lesion_volume_ml": round(float(label.sum()) * scan.voxel_ml, 4),
+            "n_lesions": len(acute),
+            "min_jacobian": round(subject.min_jacobian, 3),
+        },
+    )
+
+
+def _draw_visible(
+    rng: np.random.Generator,
+    roughness: Roughness,
+    sampling: Sampling,
+    scan: Acquisition,
+    atlas: Atlas,
+    config: DwiConfig,
+) -> tuple[list[Lesion], str]:
+    """Draw acute lesions until the slab shows at least `min_label_ml` of them."""
+    sites = lesion_sites(atlas)
+    lesion_type = str(rng.choice(LESION_TYPES, p=config.lesion.type_shares))
+    for _ in range(config.lesion.max_redraws):
+        acute = draw_acute_lesions(rng, lesion_type, sites, config.lesion)
+        coverage, _ = lesion_coverage(sampling.template_mm, acute, roughness, config.lesion.edge_mm)
+        gm, wm, _ = atlas.tissue(sampling.template_mm)
+        label = _label(coverage * (gm + wm), sampling, scan, config)
+        if label.sum() * scan.voxel_ml >= config.lesion.min_label_ml:
+            return acute, lesion_type
+    raise InputError(
+        f"{config.lesion.max_redraws} draws of a {lesion_type} without a visible lesion",
+        f"a label of at least {config.lesion.min_label_ml} ml",
+        "use a finer grid (a larger size_px)",
+    )
+
+
+def _draw_disease(
+    rng: Any, acute: list[Lesion], roughness: Roughness, atlas: Atlas, config: DwiConfig
+) -> tuple[Disease, dict[str, Any]]:
+    tissue, lesion = config.tissue, config.lesion
+    chronic, appearance = rng("chronic"), rng("appearance")
+    old = draw_old_infarcts(chronic, lesion_sites(atlas), lesion)
+    wmh_level = float(np.exp(chronic.normal(*lesion.wmh_log_threshold)))
+    wmh_field = gaussian_field(chronic, lesion.wmh_sigma_mm)
+    age_days = float(appearance.gamma(*tissue.age_days))
+    adc_mean, adc_sd = tissue.lesion_adc_factor
+    adc_factor = float(np.clip(appearance.normal(adc_mean, adc_sd), 0.4, 0.85))
+    gain = tissue.lesion_t2_gain_per_h * 24.0 * age_days + appearance.normal(*tissue.lesion_t2_gain)
+    t2_factor = 1.0 + float(np.clip(gain, 0.0, tissue.lesion_t2_gain_max))
+    texture = gaussian_field(appearance, tissue.lesion_texture[1])
+    disease = Disease(acute, old, roughness, wmh_field, wmh_level, texture, adc_factor, t2_factor)
+    facts = {"age_days": round(age_days, 2), "old_infarct": int(bool(old))}
+    return disease, facts
+
+
+def _image(
+    rng: Any,
+    state: TissueState,
+    disease: Disease,
+    sampling: Sampling,
+    scan: Acquisition,
+    atlas: Atlas,
+    config: DwiConfig,
+) -> tuple[NDArray[np.int16], NDArray[np.int16]]:
+    appearance = rng("noise")
+    flare_gain, flare_mm = config.acquisition.flare
+    amplitude, sigma_mm = config.acquisition.bias
+    centre = sampling.template_mm.reshape(3, scan.subslices, -1)[:, scan.subslices // 2]
+    bias = np.exp(amplitude * gaussian_field(appearance, sigma_mm).at(centre))
+    depth = np.maximum(atlas.depth_mm.at(centre), 0.0)
+    receive = bias * (1.0 + flare_gain * np.exp(-depth / flare_mm)) * sampling.gain
+    tract = 1.0 + load_tract_gain(config.tissue).at(sampling.template_mm)
+    magnitudes: list[FloatArray] = []
+    noise_sd = 0.0
+    for b_value in (config.acquisition.b_value_s_mm2, 0.0):
+        signal = tract * diffusion_weighted(
+            state, disease, config.tissue, scan.echo_time_ms, b_value
+        )
+        clean = np.zeros(scan.grid.shape)
+        clean[sampling.near] = receive * signal.reshape(scan.subslices, -1).mean(axis=0)
+        if not magnitudes:  # the diffusion-weighted image sets the noise of both
+            level = float(np.median(clean[sampling.near][_is_parenchyma(state, scan)]))
+            noise_sd = level / scan.snr
+        magnitudes.append(rician_magnitude(appearance, clean, noise_sd))
+    weighted, unweighted = magnitudes
+    dwi = np.rint(weighted * scan.parenchyma_level / level).astype(np.int16)
+    adc = apparent_diffusion(unweighted, weighted, config.acquisition.b_value_s_mm2)
+    # Scanners leave the ADC out where the unweighted image is hardly above the noise.
+    adc = np.where(unweighted > _ADC_FLOOR_SD * noise_sd, np.minimum(adc, _ADC_MAX), 0.0)
+    return dwi, np.rint(adc).astype(np.int16)
+
+
+_ADC_FLOOR_SD = 8.0
+
+
+def _is_parenchyma(state: TissueState, scan: Acquisition) -> NDArray[np.bool_]:
+    share = (state.tissue[0] + state.tissue[1]).reshape(scan.subslices, -1).mean(axis=0)
+    return np.asarray(share > 0.8)
+
+
+def _label(
+    acute: FloatArray, sampling: Sampling, scan: Acquisition, config: DwiConfig
+) -> NDArray[np.uint8]:
+    label = np.zeros(scan.grid.shape, dtype=np.uint8)
+    share = acute.reshape(scan.subslices, -1).mean(axis=0)
+    label[sampling.near] = share > config.lesion.label_threshold
+    return label
+
+
+def mni_grid() -> Grid:
+    """The 4 mm template grid of the lesion-frequency maps."""
+    affine = np.diag([MNI_STEP_MM, MNI_STEP_MM, MNI_STEP_MM, 1.0])
+    affine[:3, 3] = BOX_START_MM
+    return Grid(box_shape(MNI_STEP_MM), affine)
+
+
+def _mni_label(
+    label: NDArray[np.uint8], sampling: Sampling, scan: Acquisition
+) -> NDArray[np.uint8]:
+    # Every sub-slice sample of a lesion voxel marks the template voxel it was taken from.
+    inside = np.tile(label[sampling.near] > 0, scan.subslices)
+    points = sampling.template_mm[:, inside]
+    index = np.rint((points - np.asarray(BOX_START_MM)[:, None]) / MNI_STEP_MM).astype(np.int64)
+    marked = np.zeros(box_shape(MNI_STEP_MM), dtype=np.uint8)
+    last = np.asarray(marked.shape)[:, None] - 1
+    marked[tuple(np.clip(index, 0, last))] = 1
+    return marked

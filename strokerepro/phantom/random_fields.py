@@ -1,0 +1,75 @@
+"""Named random streams and Gaussian random fields of a given correlation length."""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy import ndimage
+
+from strokerepro.phantom.lattice import BOX_START_MM, FloatArray, Lattice, box_shape
+
+# White noise is filtered on a lattice of half the correlation length, that is with 2 nodes.
+_FILTER_NODES = 2.0
+_MARGIN_NODES = 8
+
+# Never renumber: the numbers are part of every seed.
+_KIND_NUMBERS = {"ctp": 1, "dwi": 2, "t1": 3}
+_COMPONENT_NUMBERS = {
+    "anatomy": 1,
+    "acquisition": 2,
+    "lesions": 3,
+    "chronic": 4,
+    "appearance": 5,
+    "noise": 6,
+    "flair": 7,
+}
+
+
+def component_rng(seed: int, kind: str, case: int, component: str) -> np.random.Generator:
+    """Random stream of one component of one case.
+
+    Every component has a stream of its own, so that a change in one (another noise model)
+    leaves the draws of all others untouched.
+
+    Parameters
+    ----------
+    seed
+        Root seed of the cohort, not negative.
+    kind
+        Phantom kind: ``"ctp"``, ``"dwi"`` or ``"t1"``.
+    case
+        Number of the case, not negative.
+    component
+        What is drawn, such as ``"anatomy"``.
+    """
+    words = [seed, _KIND_NUMBERS[kind], case, _COMPONENT_NUMBERS[component]]
+    return np.random.default_rng(np.random.SeedSequence(words))
+
+
+def gaussian_field(rng: np.random.Generator, sigma_mm: float) -> Lattice:
+    """Gaussian random field G(sigma) over the template box, mean 0 and variance 1.
+
+    White noise, convolved with a Gaussian of standard deviation `sigma_mm`, divided by the
+    standard deviation that follows from the kernel, and read by cubic splines.
+
+    Parameters
+    ----------
+    rng
+        Random stream.
+    sigma_mm
+        Standard deviation of the kernel; the correlation at distance d is
+        ``exp(-d**2 / (4 sigma**2))``.
+    """
+    step_mm = sigma_mm / _FILTER_NODES
+    shape = [nodes + 2 * _MARGIN_NODES for nodes in box_shape(step_mm)]
+    noise = rng.standard_normal(shape)
+    filtered = ndimage.gaussian_filter(noise, _FILTER_NODES, mode="constant", truncate=4.0)
+    inner = slice(_MARGIN_NODES, -_MARGIN_NODES)
+    unit = filtered[inner, inner, inner] / _filtered_sd()
+    return Lattice.smooth(unit, BOX_START_MM, step_mm)
+
+
+def _filtered_sd() -> float:
+    impulse = np.zeros(2 * _MARGIN_NODES + 1)
+    impulse[_MARGIN_NODES] = 1.0
+    weights: FloatArray = ndimage.gaussian_filter1d(impulse, _FILTER_NODES, truncate=4.0)
+    return float(np.sum(weights**2) ** 1.5)
