@@ -22,6 +22,7 @@ from strokerepro.manifest import (
     find_cases,
     load_manifest,
 )
+from strokerepro.phantom import cohort_cache_dir, make_cohort
 from strokerepro.progress import Advance, silent
 
 
@@ -173,8 +174,6 @@ def _given_or_made(manifest: Manifest, root: Path | str | None, progress: Advanc
         raise UsageError(
             f"no folder for {manifest.name}", "the folder that holds it", "add --root DIR"
         )
-    from strokerepro.phantom import cohort_cache_dir, make_cohort
-
     folder = cohort_cache_dir(spec.kind, spec.cases, spec.size_px, spec.seed)
     return make_cohort(
         spec.kind,
@@ -182,7 +181,7 @@ def _given_or_made(manifest: Manifest, root: Path | str | None, progress: Advanc
         cases=spec.cases,
         size_px=spec.size_px,
         seed=spec.seed,
-        progress=progress,
+        progress=lambda done, total: progress(done, total, ""),
     )
 
 
