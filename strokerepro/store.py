@@ -88,7 +88,8 @@ class Store:
         device
             Where the tensors live.
         margin_px
-            Zero border, at least 1. Windows may reach beyond it: all that is outside is zero.
+            Zero border, at least 1. Windows may reach beyond it, since all that is outside is
+            zero; a wider border gives the same windows and only costs memory.
 
         Raises
         ------

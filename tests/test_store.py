@@ -106,6 +106,7 @@ class TestLesionTable:
         ]
         lesions = Store.from_cases(cases, "cpu").lesions
         assert lesions.patient_start.tolist() == [0, 3, 4]
+        assert lesions.lesion_start.tolist() == [0, 1, 3, 4]
         assert lesions.pixels[:, 0].tolist() == [0, 2, 2, 1]
         assert lesions.slice_start.tolist() == [0, 1, 3, 4]
 
