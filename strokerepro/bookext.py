@@ -62,8 +62,9 @@ def figure_html(figure: Mapping[str, Any]) -> str:
     ----------
     figure
         A plotly figure as JSON: ``data`` and ``layout``. ``layout.meta`` may hold ``alt``, a
-        sentence for readers who cannot see it, and ``aspect``, the width divided by the height,
-        for figures whose height follows the width of the page.
+        sentence for readers who cannot see it, and ``aspect`` and ``chrome_px``: width by height
+        of the drawing, and what stands above and below it, for figures whose height follows the
+        width of the page.
     """
     layout = dict(figure["layout"])
     sliders = [slider for slider in layout.pop("sliders", []) if slider.get("steps")]
@@ -74,7 +75,9 @@ def figure_html(figure: Mapping[str, Any]) -> str:
     alt = html.escape(str(meta.get("alt", "")), quote=True)
     size = f"height: {height_px}px"
     if aspect := meta.get("aspect"):
-        size = f"aspect-ratio: {aspect}; max-height: {height_px}px"
+        # 100cqw is the width of the figure's container.
+        flexible = f"calc(100cqw / {aspect} + {meta.get('chrome_px', 0)}px)"
+        size = f"height: min({height_px}px, {flexible})"
     role = f'role="img" aria-label="{alt}"' if alt else 'aria-hidden="true"'
     content = {
         "data": figure["data"],

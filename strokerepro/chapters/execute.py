@@ -19,6 +19,8 @@ from strokerepro.errors import InputError, UsageError
 from strokerepro.files import atomic_path
 
 CHECKOUT = Path(__file__).resolve().parents[2]
+# The kernel's advice about its transport is of no use to someone who builds the book.
+_QUIET_KERNEL = "--log-level=ERROR"
 _KERNEL = {"display_name": "Python 3", "language": "python", "name": "python3"}
 
 
@@ -107,6 +109,7 @@ def execute_chapter(
             cwd=str(book),
             kernel_name="python3",
             progress_bar=False,
+            extra_arguments=[_QUIET_KERNEL],
         )
     except PapermillExecutionError as error:
         if debug:

@@ -15,6 +15,7 @@ from strokerepro.errors import InputError
 from strokerepro.figures.style import CYCLE, DASHES, PALETTE, SYMBOLS, finish
 
 _ROW_PX = 26
+_LEGEND_ROW_PX = 25
 
 
 def training_curves(
@@ -109,10 +110,13 @@ def paper_vs_ours(table: pd.DataFrame, *, alt: str = "") -> go.Figure:
     finish(
         figure,
         alt or f"The paper's numbers and ours for {', '.join(metrics)}, by {len(rows)} rows.",
-        height_px=110 + _ROW_PX * max(len(rows), 3),
-        margin={"l": 8, "r": 8, "t": 62, "b": 8},
+        height_px=70 + _LEGEND_ROW_PX * len(shown) + _ROW_PX * max(len(rows), 3),
+        margin={"l": 8, "r": 8, "t": 34 + _LEGEND_ROW_PX * len(shown), "b": 8},
         showlegend=True,
+        # One entry a line: side by side they would wrap onto the panels' titles on a phone.
+        legend={"orientation": "v", "yref": "container", "y": 1, "yanchor": "top", "x": 0},
     )
+    figure.update_xaxes(nticks=4)
     figure.update_yaxes(categoryorder="array", categoryarray=rows[::-1])
     return figure
 

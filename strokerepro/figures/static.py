@@ -19,7 +19,8 @@ from strokerepro.files import atomic_path
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-_TILE_INCHES = 1.7
+_TILE_INCHES = 2.2
+_COLUMNS = 3  # few enough for a phone
 
 
 @dataclass(frozen=True)
@@ -60,7 +61,7 @@ def static_overview(
     title: str = "",
     path: Path | None = None,
 ) -> Picture:
-    """Draw one row of slices with the masks' outlines, on a white ground.
+    """Draw rows of slices with the masks' outlines, on a white ground.
 
     Parameters
     ----------
@@ -75,7 +76,7 @@ def static_overview(
     tiles
         Number of slices, spread over those that hold a mask (over all where there is none).
     title
-        Text above the row; it becomes part of the alternative text.
+        Text above the slices; it becomes part of the alternative text.
     path
         Where to write the PNG as well.
     """
@@ -88,23 +89,25 @@ def static_overview(
         for name, (mask, colour) in overlays.items()
     }
     chosen = _spread(grey.shape[0], [mask for mask, _ in masks.values()], tiles)
+    rows, columns = -(-len(chosen) // _COLUMNS), min(len(chosen), _COLUMNS)
     figure = Figure(
-        figsize=(_TILE_INCHES * len(chosen), _TILE_INCHES + 0.75), dpi=120, facecolor="white"
+        figsize=(_TILE_INCHES * columns, _TILE_INCHES * rows + 0.7), dpi=120, facecolor="white"
     )
-    axes = figure.subplots(1, len(chosen), squeeze=False)[0]
+    axes = figure.subplots(rows, columns, squeeze=False).ravel()
+    for axis in axes:
+        axis.set_axis_off()
     aspect = spacing_mm[1] / spacing_mm[2]
-    for axis, index in zip(axes, chosen, strict=True):
+    for axis, index in zip(axes, chosen, strict=False):
         axis.imshow(grey[index], cmap="gray", vmin=0, vmax=255, aspect=aspect)
         for mask, colour in masks.values():
             if mask[index].any():
                 axis.contour(mask[index], levels=[0.5], colors=[colour], linewidths=1.1)
-        axis.set_title(f"slice {index + 1}", fontsize=8, pad=3)
-        axis.set_axis_off()
+        axis.set_title(f"slice {index + 1}", fontsize=9, pad=3)
     handles = [Line2D([], [], color=colour, label=name) for name, (_, colour) in masks.items()]
     if handles:
-        figure.legend(handles=handles, loc="lower center", ncols=len(handles), fontsize=8)
-    figure.suptitle(". ".join(part for part in (title, CONVENTION) if part), fontsize=9)
-    figure.tight_layout(rect=(0, 0.1 if handles else 0, 1, 1))
+        figure.legend(handles=handles, loc="lower center", ncols=len(handles), fontsize=9)
+    figure.suptitle(f"{title} ({CONVENTION})" if title else CONVENTION, fontsize=9)
+    figure.tight_layout(rect=(0, 0.06 if handles else 0, 1, 1), h_pad=1.8)
     names = f" with outlines of {', '.join(masks)}" if masks else ""
     picture = _picture(figure, f"{title or 'Axial slices'}: {len(chosen)} slices{names}.")
     if path is not None:
@@ -164,7 +167,7 @@ def lesion_frequency_map(
         black_bg=False,
         figure=figure,
     )
-    figure.suptitle(f"{title}. {CONVENTION}", fontsize=9)
+    figure.suptitle(f"{title} ({CONVENTION})", fontsize=9)
     picture = _picture(figure, f"{title} over the MNI152 template, six axial slices.")
     plt.close(figure)
     return picture

@@ -179,7 +179,8 @@ def _menus(stacks: Sequence[Stack]) -> list[dict[str, Any]]:
             buttons.append({"label": stack.case.label, "method": "update", "args": [shown, layout]})
         menus.append({**place, "name": "case", "buttons": buttons, "x": 0, "xanchor": "left"})
     overlay_of = [name for stack in stacks for name in stack.overlay_of]
-    for position, overlay in enumerate(reversed(list(stacks[0].case.overlays))):
+    overlays = list(stacks[0].case.overlays)
+    for position, overlay in enumerate(overlays):
         traces = [trace for trace, name in enumerate(overlay_of) if name == overlay]
         # Opacity, since `visible` already says which case is shown.
         button = {
@@ -194,7 +195,7 @@ def _menus(stacks: Sequence[Stack]) -> list[dict[str, Any]]:
                 "type": "buttons",
                 "showactive": False,
                 "buttons": [button],
-                "x": 1 - 0.25 * position,
+                "x": 1 - 0.25 * (len(overlays) - 1 - position),
                 "xanchor": "right",
             }
         )
@@ -203,6 +204,7 @@ def _menus(stacks: Sequence[Stack]) -> list[dict[str, Any]]:
 
 def _annotate(figure: go.Figure, stack: Stack) -> None:
     """Sides of the body beside each panel, the view's convention, and the overlays' colours."""
+    figure.update_annotations(font_size=13)  # the panels' titles
     plain = {"showarrow": False, "font": {"size": 12}}
     for panel in range(len(stack.case.volumes)):
         number = "" if panel == 0 else str(panel + 1)
