@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Literal, NamedTuple, get_args
+from typing import Literal, NamedTuple, get_args
 
-import cc3d
 import numpy as np
 import numpy.typing as npt
 
-from strokerepro.postprocess import label_slices
+from strokerepro.postprocess import label_slices, label_volume
 
 Connectivity = Literal["2d4", "2d8", "3d6", "3d26"]
 CONNECTIVITIES: tuple[str, ...] = get_args(Connectivity)
 
-_Labels = tuple[npt.NDArray[Any], int]
+_Labels = tuple[npt.NDArray[np.int32], int]
 
 
 class LesionCounts(NamedTuple):
@@ -80,18 +79,11 @@ def _match(
     return size, overlap >= np.minimum(size, tp_min_overlap)
 
 
-def _label_3d(mask: npt.NDArray[np.bool_], connectivity: int) -> _Labels:
-    labels, n = cc3d.connected_components(
-        mask, connectivity=connectivity, return_N=True, binary_image=True
-    )
-    return labels, int(n)
-
-
 _LABELLERS: dict[str, Callable[[npt.NDArray[np.bool_]], _Labels]] = {
     "2d4": lambda mask: label_slices(mask, connectivity=4),
     "2d8": lambda mask: label_slices(mask, connectivity=8),
-    "3d6": lambda mask: _label_3d(mask, 6),
-    "3d26": lambda mask: _label_3d(mask, 26),
+    "3d6": lambda mask: label_volume(mask, connectivity=6),
+    "3d26": lambda mask: label_volume(mask, connectivity=26),
 }
 
 

@@ -1,7 +1,7 @@
 """What happens between a probability map and the mask that is scored."""
 
 from strokerepro.postprocess.candidates import Candidates, candidate_labels, extract_candidates
-from strokerepro.postprocess.components import label_slices
+from strokerepro.postprocess.components import label_slices, label_volume
 from strokerepro.postprocess.fusion import FUSION_RULES, FUSION_SCOPES, fuse
 
 __all__ = [
@@ -12,4 +12,5 @@ __all__ = [
     "extract_candidates",
     "fuse",
     "label_slices",
+    "label_volume",
 ]

@@ -1,8 +1,8 @@
-"""Connected components of each slice on its own."""
+"""Connected components: of each slice on its own, or of the whole volume."""
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 import cc3d
 import numpy as np
@@ -10,10 +10,10 @@ import numpy.typing as npt
 
 from strokerepro.errors import InputError
 
+Labels = tuple[npt.NDArray[np.int32], int]
 
-def label_slices(
-    mask: npt.NDArray[np.bool_], *, connectivity: Literal[4, 8] = 8
-) -> tuple[npt.NDArray[np.int32], int]:
+
+def label_slices(mask: npt.NDArray[np.bool_], *, connectivity: Literal[4, 8] = 8) -> Labels:
     """Label the connected components of every slice; none reaches into the next slice.
 
     Parameters
@@ -35,18 +35,50 @@ def label_slices(
     InputError
         If `mask` has not three axes.
     """
-    if mask.ndim != 3:
-        raise InputError(
-            f"a mask of shape {mask.shape}", "three axes (Z, Y, X)", "add the slice axis"
-        )
+    _check(mask)
     slices, rows, columns = mask.shape
-    if not mask.any():
-        return np.zeros(mask.shape, np.int32), 0
     # The slices are laid below each other in one tall image, an empty row between any two, so
     # that one call labels them all: 2.5 times faster than a structure without z-connection.
     tall = np.zeros((slices, rows + 1, columns), np.uint8)
     tall[:, :rows] = mask
-    labels, n = cc3d.connected_components(
-        tall.reshape(-1, columns), connectivity=connectivity, return_N=True, binary_image=True
-    )
-    return labels.reshape(tall.shape)[:, :rows].astype(np.int32), int(n)
+    labels, n = _label(tall.reshape(-1, columns), connectivity)
+    return labels.reshape(tall.shape)[:, :rows].astype(np.int32), n
+
+
+def label_volume(mask: npt.NDArray[np.bool_], *, connectivity: Literal[6, 26]) -> Labels:
+    """Label the connected components of a volume.
+
+    Parameters
+    ----------
+    mask
+        Boolean volume, ``(Z, Y, X)``.
+    connectivity
+        6: voxels that share a face are connected; 26: a face, an edge or a corner.
+
+    Returns
+    -------
+    labels, n
+        As for `label_slices`.
+
+    Raises
+    ------
+    InputError
+        If `mask` has not three axes.
+    """
+    _check(mask)
+    labels, n = _label(np.ascontiguousarray(mask).view(np.uint8), connectivity)
+    return labels.astype(np.int32), n
+
+
+def _label(image: npt.NDArray[np.uint8], connectivity: int) -> tuple[npt.NDArray[Any], int]:
+    # An integer image, and not the library's mode for binary or bool ones: in release 4.1.1 that
+    # one labels background, or fails, for some small images (8 and 26 neighbours).
+    labels, n = cc3d.connected_components(image, connectivity=connectivity, return_N=True)
+    return labels, int(n)
+
+
+def _check(mask: npt.NDArray[np.bool_]) -> None:
+    if mask.ndim != 3:
+        raise InputError(
+            f"a mask of shape {mask.shape}", "three axes (Z, Y, X)", "add the slice axis"
+        )
