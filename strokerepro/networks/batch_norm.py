@@ -59,7 +59,7 @@ class CaffeBatchNorm2d(nn.BatchNorm2d):
         """Mean and (unbiased) variance that evaluation normalises by, each (C,)."""
         steps = self.num_batches_tracked
         # expm1 keeps all digits of 1 - (1 - momentum)**steps while it is small.
-        weight = -torch.expm1(steps.double() * math.log1p(-self.momentum))
+        weight = -torch.expm1(steps.float() * math.log1p(-self.momentum))
         weight = torch.where(steps > 0, weight, 1.0).to(self.running_mean.dtype)
         variance = torch.where(steps > 0, self.running_var / weight, 1.0)
         return self.running_mean / weight, variance

@@ -21,7 +21,7 @@ class Deconv2d(nn.Conv2d):
     """Transposed convolution of stride 1, computed as the convolution it is equal to.
 
     Without a stride the two differ only in the order of the stored weights; the convolution is
-    up to five times faster on a CPU. The class exists because Caffe's xavier filler sees the
+    faster on a CPU. The class exists because Caffe's xavier filler sees the
     two differently (see `initialise_caffe_xavier`).
     """
 
@@ -50,7 +50,7 @@ def conv_bn_relu(
     # The bias is redundant before a normalisation, but the released nets and counts have it.
     convolution = layer(in_channels, out_channels, 3, padding=dilation, dilation=dilation)
     middle = [] if norm is None else [norm.layer(out_channels)]
-    return nn.Sequential(convolution, *middle, nn.ReLU(inplace=norm is not None))
+    return nn.Sequential(convolution, *middle, nn.ReLU(inplace=True))
 
 
 def conv_stack(
@@ -175,9 +175,9 @@ def unpool(values: Tensor, indices: Tensor, mode: Unpooling) -> Tensor:
     doubled = functional.interpolate(values, scale_factor=2.0, mode="nearest")
     if mode == "nearest":
         return doubled
-    elsewhere = torch.ones(doubled.shape[-2:], dtype=torch.bool, device=values.device)
-    elsewhere[::2, ::2] = False
-    return doubled.masked_fill(elsewhere, 0.0)
+    corners = doubled.new_zeros(doubled.shape[-2:])
+    corners[::2, ::2] = 1.0
+    return doubled * corners
 
 
 def initialise_caffe_xavier(network: nn.Module, generator: torch.Generator | None = None) -> None:

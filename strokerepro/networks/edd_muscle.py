@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from functools import reduce
 from typing import Literal, NamedTuple
 
 import torch
@@ -174,6 +175,9 @@ class EDDNet(nn.Module):
         What is set beside the image: ``"logits"`` (released) or ``"prob"`` (the paper's words).
     refine_widths
         Channels of the refinement's hidden layers; None: twice the first stack's width.
+    joint
+        Whether the gradients of the later heads reach the branches (Sec. 5.3); if not, each
+        branch learns from its own loss alone.
     convs, widths, width_scale, dilations, unpool, in_channels, bn_affine, bn_momentum
         Of each branch, see `DeconvNet`.
     generator
@@ -192,6 +196,7 @@ class EDDNet(nn.Module):
         ensemble: Ensemble = "sum_relu_1x1",
         refine_input: RefineInput = "logits",
         refine_widths: Sequence[int] | None = None,
+        joint: bool = True,
         convs: Sequence[int] = (2, 4, 5),
         widths: Sequence[int] | None = None,
         width_scale: float = 1.0,
@@ -209,6 +214,7 @@ class EDDNet(nn.Module):
         require_choice("refinement input", refine_input, RefineInput)
         self.ensemble_operator: Ensemble = ensemble
         self.refine_input: RefineInput = refine_input
+        self.joint = joint
         self.branches = nn.ModuleList(
             DeconvNet(
                 convs=convs,
@@ -249,7 +255,8 @@ class EDDNet(nn.Module):
             Logits (B, 2, Y, X) of the branches, their ensemble and its refinement.
         """
         branches = tuple(branch(image) for branch in self.branches)
-        ensemble = self._combine(branches)
+        combined = branches if self.joint else tuple(logits.detach() for logits in branches)
+        ensemble = self._combine(combined)
         beside = ensemble if self.refine_input == "logits" else ensemble.softmax(dim=1)
         refined = self.heads["refine"](torch.cat([image.to(beside.dtype), beside], dim=1))
         return EDDOutput(branches, ensemble, refined)
@@ -260,7 +267,7 @@ class EDDNet(nn.Module):
             log_probabilities = torch.stack([functional.log_softmax(z, dim=1) for z in branches])
             return log_probabilities.logsumexp(dim=0) - math.log(len(branches))
         if self.ensemble_operator == "sum_relu_1x1":
-            joined = functional.relu(torch.stack(branches).sum(dim=0))
+            joined = functional.relu(reduce(torch.add, branches))
         else:
             joined = torch.cat(branches, dim=1)
         combined: Tensor = self.heads["ensemble"](joined)

@@ -8,6 +8,7 @@ All convolutions are followed by the same batch normalisation and ReLU as in the
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import reduce
 from typing import Literal
 
 import torch
@@ -216,7 +217,8 @@ class DeepLab(nn.Module):
         else:
             # Zeros cannot win against the outputs of a ReLU.
             x = functional.max_pool2d(functional.pad(features[-1], (0, 1, 0, 1)), 2, 1)
-        return torch.stack([branch(x) for branch in self.branches]).sum(dim=0)
+        scores: Tensor = reduce(torch.add, (branch(x) for branch in self.branches))
+        return scores
 
     def forward(self, image: Tensor) -> Tensor:
         """Logits (B, 2, Y, X) of an image (B, C, Y, X), sides multiples of 4."""

@@ -41,7 +41,7 @@ def effective_extent(
     generator: torch.Generator,
     in_channels: int = 1,
     phases: int = 8,
-    draws: int = 4,
+    draws: int = 8,
     forward: Callable[[nn.Module, Tensor], Tensor] | None = None,
 ) -> int:
     """Side of the square of input pixels that one output pixel can depend on, measured in px.
