@@ -110,8 +110,8 @@ class Geometry:
         how
             ``"linear"``: linear, then 1 where at least 0.5; ``"nearest"``.
         thick
-            A pixel of a block is lesion if at least half of its slices are (``"vote"``), or if
-            one is (``"any"``).
+            A pixel of a block is lesion if at least half of its slices are (``"vote"``, so that
+            of two slices one is enough), or if one is (``"any"``).
         """
         self._check("original", mask.shape, self.shape)
         share = _block_sums(mask.astype(np.float32), self.block) / self._block_sizes()
