@@ -6,7 +6,6 @@ import errno
 import sys
 from collections.abc import Sequence
 
-import click
 import typer
 
 from strokerepro.cli import book, data, inspect, predict, run
@@ -40,9 +39,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     given = [word for word in given if word != "--debug"]
     try:
         result = app(given, standalone_mode=False)
-    except click.ClickException as error:
-        _fail(f"{error.format_message()} (try `strokerepro --help`)", 2)
-    except (click.Abort, KeyboardInterrupt):
+    except (typer.Abort, KeyboardInterrupt):
         _fail("interrupted; the same command continues where it stopped", 1)
     except Exception as error:
         if debug:
@@ -55,6 +52,8 @@ def _describe(error: Exception) -> tuple[str, int]:
     """One line and the exit code for an error."""
     if isinstance(error, InputError):
         return str(error), error.exit_code
+    if hasattr(error, "format_message"):  # click's own, whether typer vendors click or not
+        return f"{error.format_message()} (try `strokerepro --help`)", 2
     if isinstance(error, OSError) and error.errno == errno.ENOSPC:
         where = f" for {error.filename}" if error.filename else ""
         return f"got a full disk{where}; expected free space; fix: free some and run again", 1

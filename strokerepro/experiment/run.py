@@ -166,11 +166,11 @@ def _train(
 ) -> RunRecord:
     started = time.perf_counter()
     recipe = job.recipe
-    cohort = load_cohort(job.data, root)
+    fabric = make_fabric(device, recipe.settings.precision)
+    cohort = load_cohort(job.data, root, progress=advance)
     split = cohort.split(
         job.fold, job.n_folds, recipe.settings.val_fraction, cohort.manifest.folds.seed
     )
-    fabric = make_fabric(device, recipe.settings.precision)
     train, val = (prepare_cases(cohort, part, recipe) for part in (split.train, split.val))
     stem = folder / recipe.slug / job.stem
     stem.parent.mkdir(parents=True, exist_ok=True)

@@ -108,7 +108,7 @@ def _pipeline() -> list[Ablation]:
 def _training() -> list[Ablation]:
     sampling = "Whom do the patches serve: large lesions or small ones?"
     return [
-        Ablation("sampler_lesion", {"sampler": "lesion"}, sampling, "not published", True),
+        Ablation("sampler_lesion", {"sampler": "lesion"}, sampling, "not published"),
         Ablation("sampler_subject", {"sampler": "subject"}, sampling, "not published"),
         Ablation("negatives_10", {"negative_fraction": 0.1},
                  "Would lesion-free patches spare MUSCLE Net its work?", "not published"),

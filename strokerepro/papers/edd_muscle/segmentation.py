@@ -41,7 +41,7 @@ def build_segmenter(settings: EddMuscleSettings) -> nn.Module:
             "branches": settings.n_branches,
             "ensemble": settings.ensemble_op,
             "refine_input": settings.refine_input,
-            "detach_branches": not settings.joint,
+            "joint": settings.joint,
         }
     if settings.arch == "unet":
         options["skips"] = settings.skips
@@ -110,7 +110,7 @@ def train_segmenter(
     optimizer = make_optimizer(settings, network)
     generator = context.generator(f"{stage}/patches")
     window = window_px(settings.patch_px, settings.max_rotation_deg)
-    store = Store.from_cases(train, fabric.device, margin_px=window)
+    store = Store.from_cases(train, fabric.device)
     sampler = PatchSampler(
         store,
         kind=settings.sampler,

@@ -1,0 +1,170 @@
+"""An experiment trains once, is read afterwards, and never mixes patients or recipes."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from strokerepro import experiment, records
+from strokerepro.cohort import load_cohort
+from strokerepro.errors import InputError
+from strokerepro.experiment import Job, MissingRecordError, jobs, run
+from strokerepro.papers import get_recipe
+from strokerepro.papers.base import Recipe
+
+
+@pytest.fixture
+def recipe() -> Recipe:
+    """The smoke profile, on thin slices as they are."""
+    return get_recipe("edd_muscle").profile("smoke")
+
+
+@pytest.fixture
+def job(recipe: Recipe) -> Job:
+    """The first fold on files in the layout of ISLES 2022."""
+    return jobs(recipe, data="isles2022", folds=[0])[0]
+
+
+def test_a_run_writes_a_record_that_the_next_run_reads(
+    job: Job, tiny_cohort: Callable[..., Path], tmp_path: Path
+) -> None:
+    """The second call returns the same record without training."""
+    root, results = tiny_cohort(cases=6), tmp_path / "runs"
+    made = run(job, root=root, results_dir=results, train="missing")
+    again = run(job, root=tmp_path / "nowhere", results_dir=results, train="never")
+    assert again.model_dump_json() == records.load_record(
+        results / "edd_muscle" / f"{job.stem}.json"
+    ).model_dump_json()
+    assert again.key == made.key == job.key
+    assert {row["split"] for row in again.rows} == {"train", "val", "test"}
+    assert {"preprocess", "segmenter", "muscle", "total"} <= set(again.timings_s)
+
+
+def test_only_the_record_and_the_weights_are_left(
+    job: Job, tiny_cohort: Callable[..., Path], tmp_path: Path
+) -> None:
+    """Partial checkpoints and temporary files are gone after a complete run."""
+    run(job, root=tiny_cohort(cases=6), results_dir=tmp_path / "runs")
+    suffixes = {path.suffix for path in (tmp_path / "runs" / "edd_muscle").iterdir()}
+    assert suffixes <= {".json", ".npz", ".ckpt"}
+    assert not list((tmp_path / "runs" / "edd_muscle").glob("*partial*"))
+
+
+def test_the_same_seed_gives_the_same_scores_and_curves(
+    job: Job, tiny_cohort: Callable[..., Path], tmp_path: Path
+) -> None:
+    """Two trainings on one machine agree in every number but the times."""
+    root = tiny_cohort(cases=6)
+    first = run(job, root=root, results_dir=tmp_path / "a")
+    second = run(job, root=root, results_dir=tmp_path / "b")
+    assert str(first.rows) == str(second.rows)
+    assert first.curves == second.curves
+
+
+def test_an_interrupted_run_continues_to_the_same_record(
+    job: Job, tiny_cohort: Callable[..., Path], tmp_path: Path
+) -> None:
+    """Ctrl-C after the first validation leaves a checkpoint, and the rerun ends as if nothing."""
+    root = tiny_cohort(cases=6)
+    whole = run(job, root=root, results_dir=tmp_path / "whole")
+
+    def interrupt(done: int, total: int, note: str) -> None:
+        if done > 10:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run(job, root=root, results_dir=tmp_path / "cut", advance=interrupt)
+    left = [path.name for path in (tmp_path / "cut" / "edd_muscle").iterdir()]
+    assert left == [f"{job.stem}.segmenter.partial.ckpt"]
+    resumed = run(job, root=root, results_dir=tmp_path / "cut")
+    assert str(resumed.rows) == str(whole.rows)
+    assert resumed.curves == whole.curves
+
+
+def test_reading_a_missing_record_names_the_command_that_makes_it(
+    job: Job, tmp_path: Path
+) -> None:
+    """Building the book never trains; it says what to run."""
+    with pytest.raises(MissingRecordError) as caught:
+        run(job, results_dir=tmp_path, train="never")
+    assert "strokerepro run edd_muscle --profile smoke --data isles2022" in str(caught.value)
+
+
+def test_a_record_of_another_recipe_is_refused_and_says_in_what_it_differs(
+    recipe: Recipe, job: Job, tiny_cohort: Callable[..., Path], tmp_path: Path
+) -> None:
+    """A changed setting under the same name is not answered with the old result."""
+    run(job, root=tiny_cohort(cases=6), results_dir=tmp_path)
+    changed = jobs(recipe.replace({"lr": 0.01}, "user"), data="isles2022", folds=[0])[0]
+    with pytest.raises(InputError, match=r"differs in lr"):
+        run(changed, results_dir=tmp_path, train="missing")
+
+
+def test_no_patient_is_in_two_parts_of_a_split(
+    recipe: Recipe, tiny_cohort: Callable[..., Path]
+) -> None:
+    """Training, validation and test patients are disjoint and the folds cover everybody."""
+    cohort = load_cohort("isles2022", tiny_cohort(cases=9))
+    tested = []
+    for job in jobs(recipe, data="isles2022"):
+        split = cohort.split(job.fold, job.n_folds, recipe.settings.val_fraction, 0)
+        parts = [{cohort.patient_ids[i] for i in part}
+                 for part in (split.train, split.val, split.test)]  # fmt: skip
+        assert all(not a & b for a, b in itertools.combinations(parts, 2))
+        tested += list(split.test)
+    assert sorted(tested) == list(range(9))
+
+
+def test_a_checkpoint_predicts_as_the_training_run_did(
+    job: Job, tiny_cohort: Callable[..., Path], tmp_path: Path
+) -> None:
+    """Restored networks give the scores that stand in the record."""
+    root = tiny_cohort(cases=6)
+    record = run(job, root=root, results_dir=tmp_path)
+    fabric = experiment.make_fabric("cpu", job.recipe.settings.precision)
+    path = experiment.checkpoint_path(job, tmp_path)
+    trained = experiment.load_trained(job.recipe, path, fabric)
+    cohort = load_cohort("isles2022", root)
+    case_id = record.splits["test"][0]
+    prepared = job.recipe.method.prepare(cohort[cohort.case_ids.index(case_id)], trained.settings)
+    rows = job.recipe.method.score(trained.predict(prepared, fabric), prepared, trained.settings)
+    expected = [row for row in record.rows if row["case_id"] == case_id]
+    for row, wanted in zip(rows, expected, strict=True):
+        assert row["output"] == wanted["output"]
+        np.testing.assert_allclose(row["dice"], wanted["dice"], rtol=1e-5)
+
+
+def test_a_checkpoint_of_another_paper_is_refused(recipe: Recipe, tmp_path: Path) -> None:
+    """Weights are only loaded into the networks they were trained as."""
+    from strokerepro.training import save_state
+
+    save_state(tmp_path / "x.ckpt", {"slug": "core_resnet", "settings": {}, "state": {}})
+    fabric = experiment.make_fabric("cpu", "32-true")
+    with pytest.raises(InputError, match="a checkpoint of core_resnet; expected one of edd_muscle"):
+        experiment.load_trained(recipe, tmp_path / "x.ckpt", fabric)
+
+
+def test_weights_that_do_not_fit_are_refused(recipe: Recipe, tmp_path: Path) -> None:
+    """A checkpoint with the settings of one network and weights of another gives one line."""
+    from strokerepro.training import save_state
+
+    content = {
+        "slug": "edd_muscle",
+        "settings": recipe.settings_dict(),
+        "state": {"segmenter": {}, "muscle": None},
+    }
+    save_state(tmp_path / "x.ckpt", content)
+    fabric = experiment.make_fabric("cpu", "32-true")
+    with pytest.raises(InputError, match="whose weights do not fit"):
+        experiment.load_trained(recipe, tmp_path / "x.ckpt", fabric)
+
+
+def test_pictures_are_scaled_between_percentiles() -> None:
+    """The darkest and brightest pixels fill the range of a byte."""
+    image = np.linspace(-5, 5, 1000, dtype=np.float32).reshape(10, 10, 10)
+    scaled = experiment.to_uint8(image)
+    assert (scaled.min(), scaled.max(), scaled.dtype) == (0, 255, np.uint8)
