@@ -84,7 +84,7 @@ def test_spacing_comes_from_the_zooms_where_the_affine_is_an_identity(
         image.header.set_zooms((0.9, 0.8, 12.0))
         nib.save(image, path)
     volume = read_volume(next(folder.glob("*dwi.nii.gz")), root)
-    assert volume.spacing_mm == pytest.approx((12.0, 0.8, 0.9))
+    assert volume.spacing_mm == (12.0, 0.8, 0.9)  # not 0.8000000119, its float32
     assert np.array_equal(volume.affine, np.eye(4))
 
 
@@ -312,6 +312,45 @@ def test_a_header_that_announces_a_giant_is_refused_before_reading(plain_nifti: 
     path.write_bytes(content)
     with pytest.raises(InputError, match="at most"):
         read_volume(path, path.parent)
+
+
+@pytest.mark.parametrize(
+    ("offset", "message"),
+    [(80, "positive spacing"), (280, "affine that is not finite")],  # pixdim[1], srow_x[0]
+)
+def test_a_header_of_nan_is_refused(plain_nifti: Path, offset: int, message: str) -> None:
+    """Spacing and position must be numbers."""
+    content = bytearray(plain_nifti.read_bytes())
+    struct.pack_into("<f", content, offset, float("nan"))
+    path = plain_nifti.with_name("nan.nii")
+    path.write_bytes(content)
+    with pytest.raises(InputError, match=message):
+        read_volume(path, path.parent)
+
+
+def test_an_image_of_another_format_is_refused(tmp_path: Path) -> None:
+    """What can be read but is no NIfTI has other conventions for spacing and axes."""
+    path = tmp_path / "image.mgz"
+    nib.save(nib.MGHImage(np.ones((2, 3, 4), np.float32), np.eye(4)), path)
+    with pytest.raises(InputError, match=r"image\.mgz, MGHImage; expected a NIfTI image"):
+        read_volume(path, tmp_path)
+
+
+def test_a_file_that_is_gone_is_named(tmp_path: Path) -> None:
+    """A file that vanished since the cohort was opened is one line."""
+    with pytest.raises(InputError, match=r"no file .*gone"):
+        read_volume(tmp_path / "gone.nii.gz", tmp_path)
+
+
+def test_equal_affines_do_not_hide_unequal_spacing(tiny_cohort: TinyCohort) -> None:
+    """Where the affine is an identity in all files, the zooms tell the grids apart."""
+    root = tiny_cohort()
+    for which, zoom in (("dwi", 0.9), ("adc", 0.8), ("label", 0.9)):
+        image = nib.Nifti1Image(np.asarray(nib.load(root / FILES[which]).dataobj), np.eye(4))
+        image.header.set_zooms((zoom, zoom, 5.0))
+        nib.save(image, root / FILES[which])
+    with pytest.raises(InputError, match=r"adc\.nii\.gz with spacing"):
+        load_cohort("isles2022", root)[1]
 
 
 def a_case(spacing_mm: tuple[float, float, float] = (12.0, 0.8, 0.9)) -> Case:

@@ -170,6 +170,17 @@ def test_a_download_that_only_lacked_the_check_is_not_repeated(
     assert server.ranges == []
 
 
+def test_a_partial_file_longer_than_the_archive_is_begun_anew(
+    served: Manifest, target: Path, server: Server
+) -> None:
+    """What cannot be a beginning of the archive is not continued."""
+    target.mkdir()
+    (target / "tiny.zip.part").write_bytes(server.content + b"x")
+    fetch(served, target)
+    assert server.ranges == [None]
+    assert verify(served, target).ok
+
+
 def test_an_archive_that_lies_there_already_is_used(
     served: Manifest, target: Path, server: Server
 ) -> None:

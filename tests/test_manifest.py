@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -173,6 +174,7 @@ def test_an_optional_file_is_reported_but_not_needed(tiny_cohort: TinyCohort) ->
     report = verify(isles2022_of(3), root)
     assert report.ok
     assert report.missing_optional == {CASE: (FLAIR,)}
+    assert "optional files missing in 1 cases" in report.lines()
 
 
 def test_absent_cases_are_all_named_in_runs(tiny_cohort: TinyCohort) -> None:
@@ -183,6 +185,15 @@ def test_absent_cases_are_all_named_in_runs(tiny_cohort: TinyCohort) -> None:
     assert report.absent == (CASE, *(f"sub-strokecase000{n}" for n in (4, 5, 6, 7)))
     assert f"no folder: {CASE}" in report.lines()
     assert "no folder: sub-strokecase0004 to sub-strokecase0007 (4)" in report.lines()
+
+
+def test_a_long_list_of_files_is_cut_and_says_so(tiny_cohort: TinyCohort) -> None:
+    """Twenty lines are shown, the rest is counted, and the dictionary has all of them."""
+    missing = {f"case_{n}": (f"case_{n}/dwi.nii.gz",) for n in range(25)}
+    report = replace(verify(isles2022_of(3), tiny_cohort()), missing=missing)
+    assert sum(line.startswith("missing: ") for line in report.lines()) == 20
+    assert "... 5 more missing files" in report.lines()
+    assert len(report.as_dict()["missing"]) == 25
 
 
 def test_surplus_cases_are_not_the_data_set(tiny_cohort: TinyCohort) -> None:

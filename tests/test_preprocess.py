@@ -291,10 +291,10 @@ def test_thin_slices_become_blocks_of_about_six_millimetres(
 
 
 def test_the_window_is_centred_on_the_brain_and_not_on_the_slice() -> None:
-    """A brain in the lower right corner of a wide slice lies in the middle of the window."""
-    dwi = np.zeros((2, 300, 300), np.float32)
+    """A brain in a corner of a wide, noisy slice lies in the middle of the window."""
+    dwi = np.random.default_rng(1).rayleigh(10, (2, 300, 300)).astype(np.float32)
     dwi[:, 200:280, 190:290] = np.random.default_rng(0).normal(300, 30, (2, 80, 100))
-    dwi[:, 0, 0] = 1.0  # a stray voxel must not widen the brain's box
+    dwi[0, 0, 0] = 100.0  # neither a stray voxel nor noise may widen the brain's box
     window = prepare_dwi(a_case(dwi)).geometry.window
     assert window == Window(top=240 - 64, left=240 - 64, height=128, width=128)
 

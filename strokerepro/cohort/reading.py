@@ -70,7 +70,8 @@ def read_volume(path: Path, root: Path) -> Volume:
             f"{path.name}, broken or truncated ({error})", "a complete NIfTI image", _AGAIN
         ) from error
     _check_finite(path, values)
-    x_mm, y_mm, z_mm = (float(zoom) for zoom in image.header.get_zooms()[:3])
+    # Headers store float32: 1.6 mm reads as 1.600000024, which would make equal grids unequal.
+    x_mm, y_mm, z_mm = (round(float(zoom), 6) for zoom in image.header.get_zooms()[:3])
     return Volume(
         array=np.ascontiguousarray(values.reshape(values.shape[:3]).transpose(2, 1, 0)),
         affine=np.asarray(image.affine, dtype=np.float64),

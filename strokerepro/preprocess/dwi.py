@@ -32,7 +32,7 @@ _CROP_PX = 128  # side of the released deployment network's input
 _PAD_PX = 8  # three poolings; a multiple of 8 also serves the two poolings that "pad4" is for
 _THIN_BELOW_MM = 4.0
 _THICK_MM = 6.0  # the paper's 5-mm slices with their gaps of 1.0 to 1.5 mm
-_BRAIN_SHARE = 0.1
+_BRAIN_SHARE = 0.2
 
 
 @dataclass(frozen=True, eq=False)
@@ -174,12 +174,11 @@ def _channel(name: str, volume: Float, geometry: Geometry, norm: Norm, case_id: 
 def _brain_window(dwi: Float) -> Window:
     """128 pixels around the centre of the brain's bounding box (paper silent on the place).
 
-    Brain is what exceeds a tenth of the 99th percentile of the positive values: stray positive
-    voxels outside a stripped skull would otherwise widen the box.
+    Brain is where the mean over the slices exceeds a fifth of its 99th percentile: stray voxels
+    outside a stripped skull, and the noise of an unstripped one, would otherwise widen the box.
     """
-    positive = dwi[dwi > 0]
-    threshold = _BRAIN_SHARE * float(np.percentile(positive, 99)) if positive.size else 0.0
-    brain = np.any(dwi > threshold, axis=0)  # (Y, X)
+    mean = dwi.mean(axis=0)  # (Y, X)
+    brain = mean > _BRAIN_SHARE * np.percentile(mean, 99)
     centres = []
     for axis in (0, 1):
         occupied = np.flatnonzero(np.any(brain, axis=1 - axis))
