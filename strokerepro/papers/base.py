@@ -12,6 +12,7 @@ from pydantic import TypeAdapter, ValidationError
 from strokerepro.errors import UsageError
 from strokerepro.files import hash_json
 from strokerepro.papers.method import Method
+from strokerepro.papers.predicates import Predicate
 
 ProvenanceKind = Literal["stated", "released", "inferred", "ours"]
 PROFILES = ("smoke", "quick", "full", "paper")
@@ -83,11 +84,19 @@ class Claim:
         The statement in our words, as a prediction about numbers.
     where
         Section, table or figure of the paper.
+    predicates
+        What must hold for the claim to be confirmed; all of it.
     """
 
     name: str
     text: str
     where: str
+    predicates: tuple[Predicate, ...]
+
+    @property
+    def runs(self) -> tuple[str, ...]:
+        """Experiments whose records are needed, each once."""
+        return tuple(dict.fromkeys(run for item in self.predicates for run in item.runs))
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,6 @@
 """What a chapter says about numbers: tables, paired tests and verdicts on claims."""
 
+from strokerepro.report.judging import compare, judge_claims, method_rows, pooled
 from strokerepro.report.published import load_published, paper_vs_ours, provenance_table
 from strokerepro.report.statistics import PairedTest, holm, paired_power, paired_test
 from strokerepro.report.tables import (
@@ -16,13 +17,17 @@ __all__ = [
     "PairedTest",
     "Verdict",
     "claim_verdict",
+    "compare",
     "holm",
+    "judge_claims",
     "load_published",
+    "method_rows",
     "method_table",
     "paired_power",
     "paired_test",
     "paired_values",
     "paper_vs_ours",
+    "pooled",
     "provenance_table",
     "record_rows",
     "subgroup_table",

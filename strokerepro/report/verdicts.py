@@ -124,7 +124,7 @@ def claim_verdict(
     _check_claim(claim, series, expected, status, margin)
     if not series:
         return Verdict(claim.name, claim.text, status, "not tested", f"expected {expected}")
-    outcomes = {_judge(test, expected, margin, alpha) for test in series}
+    outcomes = {judge_difference(test, expected, margin, alpha) for test in series}
     outcome: Outcome = outcomes.pop() if len(outcomes) == 1 else "not confirmed"
     within = "" if margin is None else f" within {margin:g}"
     evidence = f"expected {expected}{within}: " + "; ".join(map(str, series))
@@ -139,7 +139,10 @@ def verdict_table(verdicts: Iterable[Verdict]) -> pd.DataFrame:
     return pd.DataFrame([asdict(verdict) for verdict in verdicts], columns=columns)
 
 
-def _judge(test: PairedTest, expected: Expected, margin: float | None, alpha: float) -> Outcome:
+def judge_difference(
+    test: PairedTest, expected: Expected, margin: float | None, alpha: float
+) -> Outcome:
+    """Judge one paired test, as `claim_verdict` says."""
     if margin is not None:
         if -margin < test.ci_low and test.ci_high < margin:
             return "confirmed"

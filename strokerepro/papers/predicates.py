@@ -1,0 +1,89 @@
+"""What a claim predicts about numbers, so that every claim of every paper is judged by one code.
+
+A *method* is named ``run/output``: ``"main/edd"`` is EDD Net in the main experiment,
+``"arch_fcn/fcn"`` the FCN of the ablation of that name.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+Expected = Literal["increase", "decrease", "no difference"]
+Subset = Literal["all", "small", "large"]
+
+
+@dataclass(frozen=True)
+class PairedDifference:
+    """On the same test cases, `first` differs from `second` as expected.
+
+    Attributes
+    ----------
+    first, second
+        Methods ``run/output``; the difference is first minus second.
+    metric
+        Key of `strokerepro.metrics.score_case`.
+    expected
+        Sign of the difference, or that there is none.
+    margin
+        Largest difference that counts as none.
+    subset
+        Cases with small or large lesions only (cut at the cohort's mean lesion size), or all.
+    """
+
+    first: str
+    second: str
+    metric: str
+    expected: Expected
+    margin: float | None = None
+    subset: Subset = "all"
+
+    @property
+    def runs(self) -> tuple[str, ...]:
+        """Experiments whose records are needed."""
+        return (self.first.split("/")[0], self.second.split("/")[0])
+
+
+@dataclass(frozen=True)
+class LargeBeatsSmall:
+    """Cases with large lesions score higher than cases with small ones, for every method."""
+
+    methods: tuple[str, ...]
+    metric: str
+
+    @property
+    def runs(self) -> tuple[str, ...]:
+        """Experiments whose records are needed."""
+        return tuple(method.split("/")[0] for method in self.methods)
+
+
+@dataclass(frozen=True)
+class ShareAtMost:
+    """At least `share` of the sizes listed per case under `key` are at most `limit`."""
+
+    method: str
+    key: str
+    limit: float
+    share: float
+
+    @property
+    def runs(self) -> tuple[str, ...]:
+        """Experiments whose records are needed."""
+        return (self.method.split("/")[0],)
+
+
+@dataclass(frozen=True)
+class StageShare:
+    """A stage takes at most `share` of the total test time."""
+
+    run: str
+    stage: str
+    share: float
+
+    @property
+    def runs(self) -> tuple[str, ...]:
+        """Experiments whose records are needed."""
+        return (self.run,)
+
+
+Predicate = PairedDifference | LargeBeatsSmall | ShareAtMost | StageShare

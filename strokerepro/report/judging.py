@@ -1,0 +1,157 @@
+"""Verdicts on a recipe's claims from whatever records there are."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import singledispatch
+
+import numpy as np
+import pandas as pd
+from scipy import stats
+
+from strokerepro.papers.base import Claim, Recipe
+from strokerepro.papers.predicates import (
+    LargeBeatsSmall,
+    PairedDifference,
+    Predicate,
+    ShareAtMost,
+    StageShare,
+)
+from strokerepro.records import RunRecord
+from strokerepro.report.statistics import PairedTest, paired_test
+from strokerepro.report.tables import paired_values, record_rows
+from strokerepro.report.verdicts import Outcome, Status, Verdict, judge_difference
+
+Records = Mapping[str, Sequence[RunRecord]]
+_ALPHA = 0.05
+
+
+def method_rows(records: Records) -> pd.DataFrame:
+    """Per-case rows of several experiments with a column ``method``, ``run/output``.
+
+    Parameters
+    ----------
+    records
+        Records by experiment, as `strokerepro.experiment.available` gives.
+    """
+    rows = record_rows(record for group in records.values() for record in group)
+    rows["method"] = rows["name"] + "/" + rows["output"]
+    return rows
+
+
+def judge_claims(recipe: Recipe, records: Records, *, status: Status) -> list[Verdict]:
+    """Judge every claim of a recipe; a claim whose runs are missing is not attempted.
+
+    Parameters
+    ----------
+    recipe
+        Holds the claims.
+    records
+        Records by experiment.
+    status
+        Which data the records come from.
+    """
+    rows = method_rows(records)
+    return [_judge_claim(claim, rows, records, status) for claim in recipe.claims]
+
+
+def _judge_claim(claim: Claim, rows: pd.DataFrame, records: Records, status: Status) -> Verdict:
+    missing = [run for run in claim.runs if run not in records]
+    if missing:
+        reason = f"no record of {', '.join(missing)} in this profile"
+        return Verdict(claim.name, claim.text, "not attempted", "not tested", reason)
+    results = [judge(predicate, rows, records) for predicate in claim.predicates]
+    outcomes = {outcome for outcome, _ in results}
+    joint: Outcome = outcomes.pop() if len(outcomes) == 1 else "not confirmed"
+    evidence = "; ".join(text for _, text in results)
+    return Verdict(claim.name, claim.text, status, joint, evidence)
+
+
+@singledispatch
+def judge(predicate: Predicate, rows: pd.DataFrame, records: Records) -> tuple[Outcome, str]:
+    """Judge one predicate: its outcome and the numbers behind it."""
+    raise TypeError(f"no rule to judge a {type(predicate).__name__}")
+
+
+@judge.register
+def _(predicate: PairedDifference, rows: pd.DataFrame, records: Records) -> tuple[Outcome, str]:
+    part = rows if predicate.subset == "all" else _subset(rows, predicate.subset)
+    test = compare(part, predicate.first, predicate.second, predicate.metric)
+    outcome = judge_difference(test, predicate.expected, predicate.margin, _ALPHA)
+    pair = f"{predicate.metric} of {predicate.first} minus {predicate.second}"
+    where = "" if predicate.subset == "all" else f" on {predicate.subset}-lesion cases"
+    power = f"; {test.power_note}" if outcome == "not confirmed" else ""
+    return outcome, f"{pair}{where}: {test}{power}"
+
+
+@judge.register
+def _(predicate: LargeBeatsSmall, rows: pd.DataFrame, records: Records) -> tuple[Outcome, str]:
+    texts, p_values, signs = [], [], []
+    for method in predicate.methods:
+        small, large = (
+            _values(_subset(rows, name), method, predicate.metric) for name in ("small", "large")
+        )
+        p_values.append(stats.mannwhitneyu(large, small, alternative="two-sided").pvalue)
+        signs.append(large.mean() > small.mean())
+        texts.append(
+            f"{method} {large.mean():.2f} (n = {len(large)}) against {small.mean():.2f} "
+            f"(n = {len(small)})"
+        )
+    if max(p_values) < _ALPHA and len(set(signs)) == 1:
+        outcome: Outcome = "confirmed" if signs[0] else "opposite"
+    else:
+        outcome = "not confirmed"
+    return outcome, f"large against small: {'; '.join(texts)}; largest p = {max(p_values):.2g}"
+
+
+@judge.register
+def _(predicate: ShareAtMost, rows: pd.DataFrame, records: Records) -> tuple[Outcome, str]:
+    sizes = pooled(rows, predicate.method, predicate.key)
+    share = float((sizes <= predicate.limit).mean()) if sizes.size else float("nan")
+    outcome: Outcome = "confirmed" if share >= predicate.share else "not confirmed"
+    return outcome, f"{share:.1%} of {sizes.size} are at most {predicate.limit:g}"
+
+
+@judge.register
+def _(predicate: StageShare, rows: pd.DataFrame, records: Records) -> tuple[Outcome, str]:
+    timings = [record.timings_s for record in records[predicate.run]]
+    share = np.mean([item[predicate.stage]["mean"] / item["total"]["mean"] for item in timings])
+    devices = ", ".join(sorted({record.device for record in records[predicate.run]}))
+    outcome: Outcome = "confirmed" if share <= predicate.share else "not confirmed"
+    return outcome, f"{predicate.stage} takes {share:.1%} of the time per case ({devices})"
+
+
+def compare(rows: pd.DataFrame, first: str, second: str, metric: str) -> PairedTest:
+    """Paired test of two methods ``run/output`` on their common test cases.
+
+    Parameters
+    ----------
+    rows
+        As `method_rows` gives.
+    first, second
+        Methods; the difference is first minus second.
+    metric
+        Key of `strokerepro.metrics.score_case`.
+    """
+    values = paired_values(rows, first, second, metric, by="method")
+    return paired_test(values[first], values[second], generator=np.random.default_rng(0))
+
+
+def pooled(rows: pd.DataFrame, method: str, key: str, split: str = "test") -> np.ndarray:
+    """Concatenate the lists that rows of a method hold under `key`, ``(N,)``."""
+    chosen = rows[(rows["method"] == method) & (rows["split"] == split)]
+    lists = [np.asarray(item, float) for item in chosen[key] if isinstance(item, list)]
+    return np.concatenate(lists) if lists else np.zeros(0)
+
+
+def _subset(rows: pd.DataFrame, subset: str) -> pd.DataFrame:
+    """Cut by the mean lesion size of all test cases of the main experiment (Sec. 5.5)."""
+    test = rows[rows["split"] == "test"]
+    size_px = test.groupby("case_id")["size_truth_px"].first()
+    chosen = size_px < size_px.mean() if subset == "small" else size_px >= size_px.mean()
+    return rows[rows["case_id"].isin(size_px.index[chosen])]
+
+
+def _values(rows: pd.DataFrame, method: str, metric: str) -> np.ndarray:
+    chosen = rows[(rows["method"] == method) & (rows["split"] == "test")]
+    return chosen[metric].dropna().to_numpy(float)
