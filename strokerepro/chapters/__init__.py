@@ -7,6 +7,7 @@ from strokerepro.chapters.execute import (
     notebook_in_sync,
     read_source,
 )
+from strokerepro.chapters.overview import write_overview
 from strokerepro.chapters.status import write_costs, write_status
 
 __all__ = [
@@ -16,5 +17,6 @@ __all__ = [
     "notebook_in_sync",
     "read_source",
     "write_costs",
+    "write_overview",
     "write_status",
 ]

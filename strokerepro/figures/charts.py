@@ -85,7 +85,7 @@ def paper_vs_ours(table: pd.DataFrame, *, alt: str = "") -> go.Figure:
         raise InputError(
             f"a table without {', '.join(sorted(missing))}",
             "columns row, metric, paper, ours, data",
-            "build it with strokerepro.report",
+            "build it with strokerepro.report.paper_vs_ours",
         )
     metrics = list(dict.fromkeys(table["metric"]))
     rows = list(dict.fromkeys(table["row"]))
@@ -97,14 +97,15 @@ def paper_vs_ours(table: pd.DataFrame, *, alt: str = "") -> go.Figure:
         horizontal_spacing=0.04,
     )
     paper_data = table["paper_data"].iloc[0] if "paper_data" in table else "its own data"
+    our_data = list(dict.fromkeys(table["data"][table["ours"].notna()]))
     shown: set[str] = set()
     for column, metric in enumerate(metrics, start=1):
         part = table[table["metric"] == metric]
         figure.add_trace(_paper_dots(part, str(paper_data), "paper" not in shown), 1, column)
         shown.add("paper")
-        for data, ours in part.groupby("data", sort=False):
+        for data, ours in part[part["ours"].notna()].groupby("data", sort=False):
             name = f"ours ({data})"
-            colour = CYCLE[1 + list(dict.fromkeys(table["data"])).index(data)]
+            colour = CYCLE[1 + our_data.index(data) % (len(CYCLE) - 1)]
             figure.add_trace(_our_dots(ours, name, colour, name not in shown), 1, column)
             shown.add(name)
     finish(

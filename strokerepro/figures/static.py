@@ -145,14 +145,14 @@ def lesion_frequency_map(
     InputError
         A map without any lesion, of which no slice could be chosen.
     """
-    import matplotlib.pyplot as plt
-    from nibabel.nifti1 import Nifti1Image
-    from nilearn import plotting
-
     if not np.any(volume > 0):
         raise InputError(
             "an empty map", "a share above 0 somewhere", "check the masks and their space"
         )
+    import matplotlib.pyplot as plt
+    from nibabel.nifti1 import Nifti1Image
+    from nilearn import plotting
+
     image = Nifti1Image(np.ascontiguousarray(volume.T, dtype=np.float32), affine)  # (X, Y, Z)
     figure = plt.figure(figsize=(9.6, 2.6), dpi=110, facecolor="white")
     plotting.plot_stat_map(
