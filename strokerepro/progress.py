@@ -51,6 +51,21 @@ def progress_bar(label: str, unit: str = "it") -> Iterator[Advance]:
         yield _plain_lines(label, unit)
 
 
+class _Clock:
+    """Rate of work that may consist of several stages, each counted from its own start."""
+
+    def __init__(self) -> None:
+        self._started = time.monotonic()
+        self._last_done = 0
+
+    def rate(self, done: int) -> float:
+        """Units per second since the stage began; a falling count begins a new stage."""
+        if done < self._last_done:
+            self._started = time.monotonic()
+        self._last_done = done
+        return done / max(time.monotonic() - self._started, 1e-9)
+
+
 @contextmanager
 def _rich_bar(console: Console, label: str, unit: str) -> Iterator[Advance]:
     columns = (
@@ -62,32 +77,30 @@ def _rich_bar(console: Console, label: str, unit: str) -> Iterator[Advance]:
         TimeRemainingColumn(),
         TextColumn("{task.fields[note]}"),
     )
-    started = time.monotonic()
+    clock = _Clock()
     with Progress(*columns, console=console) as progress:
         task = progress.add_task(label, total=None, note="", rate="")
 
         def advance(done: int, total: int, note: str = "") -> None:
-            rate = done / max(time.monotonic() - started, 1e-9)
-            progress.update(
-                task, completed=done, total=total, note=note, rate=f"{rate:.1f} {unit}/s"
-            )
+            rate = f"{clock.rate(done):.1f} {unit}/s"
+            progress.update(task, completed=done, total=total, note=note, rate=rate)
 
         yield advance
 
 
 def _plain_lines(label: str, unit: str) -> Advance:
-    started = time.monotonic()
-    shown = started
+    clock = _Clock()
+    shown = time.monotonic()
 
     def advance(done: int, total: int, note: str = "") -> None:
         nonlocal shown
         now = time.monotonic()
+        rate = clock.rate(done)
         if now - shown < _PLAIN_INTERVAL_S and done < total:
             return
         shown = now
-        rate = done / max(now - started, 1e-9)
-        left_s = (total - done) / rate if rate else float("nan")
-        line = f"{label}: {done}/{total}, {rate:.1f} {unit}/s, {left_s:.0f} s left {note}"
+        left = f"{(total - done) / rate:.0f} s left" if rate > 0 else "starting"
+        line = f"{label}: {done}/{total}, {rate:.1f} {unit}/s, {left} {note}"
         print(line.rstrip(), file=sys.stderr, flush=True)
 
     return advance

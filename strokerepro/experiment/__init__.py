@@ -14,6 +14,7 @@ from strokerepro.experiment.run import (
     run,
     run_experiment,
 )
+from strokerepro.experiment.transfer import transfer
 
 __all__ = [
     "RUNS",
@@ -31,4 +32,5 @@ __all__ = [
     "run",
     "run_experiment",
     "to_uint8",
+    "transfer",
 ]

@@ -184,7 +184,7 @@ def _train(
         settings=recipe.settings_dict(), splits=_split_ids(cohort, split), rows=result.rows,
         curves={name: [list(point) for point in curve] for name, curve in trained.curves.items()},
         timings_s=result.timings_s, facts=dict(trained.facts), notes=list(trained.notes),
-        wall_s=time.perf_counter() - started, peak_memory_mb=_peak_memory_mb(fabric.device),
+        wall_s=time.perf_counter() - started, peak_memory_mb=peak_memory_mb(fabric.device),
         **records.circumstances(fabric.device),
     )  # fmt: skip
     records.save_record(record, folder, result.arrays)
@@ -213,7 +213,8 @@ def _split_ids(cohort: Cohort, split: Split) -> dict[str, list[str]]:
     return {name: [cohort.case_ids[index] for index in part] for name, part in parts.items()}
 
 
-def _peak_memory_mb(device: torch.device) -> float:
+def peak_memory_mb(device: torch.device) -> float:
+    """Peak memory of this process on the device (GPU) or in all (CPU), MiB."""
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device) / 2**20
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10  # Linux counts KiB

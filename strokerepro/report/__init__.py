@@ -1,6 +1,7 @@
 """What a chapter says about numbers: tables, paired tests and verdicts on claims."""
 
 from strokerepro.report.judging import compare, judge_claims, method_rows, pooled
+from strokerepro.report.layout import comparison_table, means, side_by_side
 from strokerepro.report.published import load_published, paper_vs_ours, provenance_table
 from strokerepro.report.statistics import PairedTest, holm, paired_power, paired_test
 from strokerepro.report.tables import (
@@ -18,9 +19,11 @@ __all__ = [
     "Verdict",
     "claim_verdict",
     "compare",
+    "comparison_table",
     "holm",
     "judge_claims",
     "load_published",
+    "means",
     "method_rows",
     "method_table",
     "paired_power",
@@ -30,6 +33,7 @@ __all__ = [
     "pooled",
     "provenance_table",
     "record_rows",
+    "side_by_side",
     "subgroup_table",
     "verdict_table",
 ]

@@ -1,0 +1,93 @@
+"""Tidy tables as a reader wants to see them: one row a method, one column a metric."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pandas as pd
+
+from strokerepro.report.statistics import PairedTest, holm
+
+
+def side_by_side(table: pd.DataFrame, digits: int = 2) -> pd.DataFrame:
+    """Paper and ours in neighbouring columns, the data behind each named in the header.
+
+    Parameters
+    ----------
+    table
+        As `paper_vs_ours` gives.
+    digits
+        Digits after the point.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Index: the method. Columns: metric, then ``paper (...)`` and ``ours (...)``; last ``n``
+        and ``undefined``, the cases behind ours and those left out of some mean.
+    """
+    lines = []
+    for name, part in table.groupby("row", sort=False):
+        line: dict[tuple[str, str], object] = {("", "method"): name}
+        for _, cell in part.iterrows():
+            line[(cell["metric"], f"paper ({cell['paper_data']})")] = _number(cell["paper"], digits)
+            ours = _number(cell["ours"], digits)
+            spread = "" if pd.isna(cell["ours_sd"]) else f" ± {cell['ours_sd']:.{digits}f}"
+            line[(cell["metric"], f"ours ({cell['data']})")] = ours + spread
+        line[("cases", "n")] = int(part["n"].max())
+        line[("cases", "undefined")] = int(part["n_undefined"].max())
+        lines.append(line)
+    frame = pd.DataFrame(lines)
+    frame.columns = pd.MultiIndex.from_tuples(list(lines[0]))
+    return frame.set_index([("", "method")]).rename_axis(index="method")
+
+
+def means(table: pd.DataFrame, by: str, digits: int = 2) -> pd.DataFrame:
+    """Mean ± SD, one row a method and one column a metric, with n and the undefined cases.
+
+    Parameters
+    ----------
+    table
+        As `method_table` gives.
+    by
+        Column that holds the method.
+    digits
+        Digits after the point.
+    """
+    lines = []
+    for name, part in table.groupby(by, sort=False):
+        line: dict[str, object] = {by: name}
+        for _, cell in part.iterrows():
+            line[cell["metric"]] = f"{_number(cell['mean'], digits)} ± {cell['sd']:.{digits}f}"
+        line |= {"n": int(part["n"].max()), "undefined": int(part["n_undefined"].max())}
+        lines.append({**line, "data": part["data"].iloc[0]})
+    return pd.DataFrame(lines).set_index(by)
+
+
+def comparison_table(tests: Sequence[tuple[str, PairedTest]], digits: int = 3) -> pd.DataFrame:
+    """One row a comparison: difference, interval, p of both tests, and Holm's p of the t-tests.
+
+    Parameters
+    ----------
+    tests
+        What was compared, and the result of `paired_test`.
+    digits
+        Digits after the point.
+    """
+    adjusted = holm([test.p_t for _, test in tests])
+    rows = [
+        {
+            "comparison": name,
+            "difference": round(test.mean_difference, digits),
+            "95 % interval": f"{test.ci_low:.{digits}f} to {test.ci_high:.{digits}f}",
+            "p, t-test": f"{test.p_t:.2g}",
+            "p, Holm": f"{p:.2g}",
+            "p, Wilcoxon": f"{test.p_wilcoxon:.2g}",
+            "n": test.n,
+        }
+        for (name, test), p in zip(tests, adjusted, strict=True)
+    ]
+    return pd.DataFrame(rows).set_index("comparison")
+
+
+def _number(value: float, digits: int) -> str:
+    return "-" if pd.isna(value) else f"{value:.{digits}f}"
