@@ -14,6 +14,9 @@ from strokerepro.files import cache_root
 from strokerepro.phantom.config import hash_config
 from strokerepro.phantom.dwi_config import DWI
 from strokerepro.phantom.dwi_layout import dwi_plan
+from strokerepro.phantom.dwi_tissue import TRACTS
+from strokerepro.phantom.susceptibility import CAVITIES
+from strokerepro.phantom.territories import FEEDING_POINTS, REACH
 from strokerepro.phantom.writing import verify_hashes, write_cohort
 
 __all__ = [
@@ -29,6 +32,14 @@ __all__ = [
 PHANTOM_VERSION = "1"
 
 _CONFIGS = {"dwi": DWI}
+_TABLES = {
+    "dwi": {
+        "feeding_points": FEEDING_POINTS,
+        "reach": REACH,
+        "cavities": CAVITIES,
+        "tracts": TRACTS,
+    }
+}
 _PLANS = {"dwi": dwi_plan}
 KINDS = tuple(_CONFIGS)
 _SMALLEST_PX = 32
@@ -95,7 +106,7 @@ def make_cohort(
 
 def config_hash(kind: str) -> str:
     """SHA-256 of the knobs and the version of one kind of phantom."""
-    return hash_config(_CONFIGS[_known(kind)], kind, PHANTOM_VERSION)
+    return hash_config(_CONFIGS[_known(kind)], _TABLES[kind], kind, PHANTOM_VERSION)
 
 
 def cohort_cache_dir(kind: str, cases: int, size_px: int, seed: int) -> Path:

@@ -39,6 +39,7 @@ def cached_arrays(name: str, key: str, build: Callable[[], Arrays]) -> Arrays:
         except (OSError, ValueError, zipfile.BadZipFile):
             path.unlink(missing_ok=True)  # a damaged cache file is made anew below
     arrays = build()
+    named: dict[str, Any] = dict(arrays)
     with atomic_path(path) as temporary, temporary.open("wb") as stream:
-        np.savez_compressed(stream, **arrays)
+        np.savez_compressed(stream, **named)
     return arrays

@@ -5,7 +5,7 @@ Sources are named as in :data:`SOURCES`; ``A`` marks an assumption for which no 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields, is_dataclass
 from typing import Annotated, Any, get_type_hints
 
@@ -86,7 +86,18 @@ def describe(config: Any, prefix: str = "") -> Iterator[KnobRow]:
             yield KnobRow(prefix + item.name, value, knob.unit, knob.source)
 
 
-def hash_config(config: Any, kind: str, version: str) -> str:
-    """SHA-256 of all knob values together with the kind and the version of the code."""
+def hash_config(config: Any, tables: Mapping[str, Any], kind: str, version: str) -> str:
+    """SHA-256 of everything fixed that decides a phantom.
+
+    Parameters
+    ----------
+    config
+        Its knobs.
+    tables
+        Anatomical tables by name: places of arteries, tracts, cavities.
+    kind, version
+        Kind of phantom and version of the code.
+    """
     values = {row.name: row.value for row in describe(config)}
-    return hash_json({"kind": kind, "version": version, "knobs": values})
+    content = {"kind": kind, "version": version, "knobs": values, "tables": tables}
+    return hash_json(content)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -14,11 +15,11 @@ from strokerepro.phantom.atlas import Atlas, load_atlas
 from strokerepro.phantom.dwi_acquisition import Acquisition, draw_acquisition
 from strokerepro.phantom.dwi_config import DwiConfig
 from strokerepro.phantom.dwi_lesions import (
-    LESION_TYPES,
     draw_acute_lesions,
     draw_old_infarcts,
     draw_roughness,
     lesion_sites,
+    type_of_case,
 )
 from strokerepro.phantom.dwi_sampling import Sampling, sample_grid
 from strokerepro.phantom.dwi_tissue import (
@@ -30,12 +31,10 @@ from strokerepro.phantom.dwi_tissue import (
 )
 from strokerepro.phantom.flair import flair_volume
 from strokerepro.phantom.lattice import BOX_START_MM, FloatArray, box_shape
-from strokerepro.phantom.lesions import Lesion, Roughness, lesion_coverage
 from strokerepro.phantom.mr_signal import apparent_diffusion, rician_magnitude
 from strokerepro.phantom.random_fields import component_rng, gaussian_field
 
 MNI_STEP_MM = 4.0
-_ADC_MAX = 4000.0
 
 
 @dataclass(frozen=True)
@@ -95,14 +94,12 @@ def make_dwi_case(case: int, *, size_px: int, seed: int, config: DwiConfig) -> D
     scan = draw_acquisition(rng("acquisition"), size_px, config)
     subject = draw_subject(rng("anatomy"), config.anatomy)
     sampling = sample_grid(scan, subject, atlas, config)
-    lesion_rng = rng("lesions")
-    roughness = draw_roughness(lesion_rng, config.lesion)
-    acute, lesion_type = _draw_visible(lesion_rng, roughness, sampling, scan, atlas, config)
-    disease, facts = _draw_disease(rng, acute, roughness, atlas, config)
-    state = tissue_state(
-        sampling.template_mm, disease, atlas, config.lesion, config.tissue.lesion_texture[0]
+    lesion_type = type_of_case(seed, case, config.lesion)
+    background, facts = _draw_background(rng, atlas, config)
+    disease, state = _draw_visible(
+        rng("lesions"), lesion_type, background, sampling, scan, atlas, config
     )
-    dwi, adc = _image(rng, state, disease, sampling, scan, atlas, config)
+    dwi, adc = _image(rng("noise"), state, disease, sampling, scan, atlas, config)
     label = _label(state.acute, sampling, scan, config)
     flair, flair_grid = flair_volume(rng("flair"), subject, disease, size_px, atlas, config)
     return DwiCase(
@@ -118,30 +115,49 @@ def make_dwi_case(case: int, *, size_px: int, seed: int, config: DwiConfig) -> D
             **facts,
             **scan.facts(),
             "lesion_volume_ml": round(float(label.sum()) * scan.voxel_ml, 4),
-            "n_lesions": len(acute),
+            "n_lesions": len(disease.acute),
             "min_jacobian": round(subject.min_jacobian, 3),
         },
     )
 
 
+def _draw_background(
+    rng: Callable[[str], np.random.Generator], atlas: Atlas, config: DwiConfig
+) -> tuple[Disease, dict[str, Any]]:
+    """Draw everything about the disease but the acute lesions themselves."""
+    tissue, lesion = config.tissue, config.lesion
+    chronic, appearance = rng("chronic"), rng("appearance")
+    old = draw_old_infarcts(chronic, lesion_sites(atlas), lesion)
+    wmh_level = float(np.exp(chronic.normal(*lesion.wmh_log_threshold)))
+    wmh_field = gaussian_field(chronic, lesion.wmh_sigma_mm)
+    age_days = float(appearance.gamma(*tissue.age_days))
+    adc = float(np.clip(appearance.normal(*tissue.lesion_adc_factor), *tissue.lesion_adc_limits))
+    gain = tissue.lesion_t2_gain_per_h * 24.0 * age_days + appearance.normal(*tissue.lesion_t2_gain)
+    t2 = 1.0 + float(np.clip(gain, 0.0, tissue.lesion_t2_gain_max))
+    texture = gaussian_field(appearance, tissue.lesion_texture[1])
+    roughness = draw_roughness(appearance, lesion)
+    facts = {"age_days": round(age_days, 2), "old_infarct": int(bool(old))}
+    return Disease([], old, roughness, wmh_field, wmh_level, texture, adc, t2), facts
+
+
 def _draw_visible(
     rng: np.random.Generator,
-    roughness: Roughness,
+    lesion_type: str,
+    background: Disease,
     sampling: Sampling,
     scan: Acquisition,
     atlas: Atlas,
     config: DwiConfig,
-) -> tuple[list[Lesion], str]:
+) -> tuple[Disease, TissueState]:
     """Draw acute lesions until the slab shows at least `min_label_ml` of them."""
     sites = lesion_sites(atlas)
-    lesion_type = str(rng.choice(LESION_TYPES, p=config.lesion.type_shares))
     for _ in range(config.lesion.max_redraws):
         acute = draw_acute_lesions(rng, lesion_type, sites, config.lesion)
-        coverage, _ = lesion_coverage(sampling.template_mm, acute, roughness, config.lesion.edge_mm)
-        gm, wm, _ = atlas.tissue(sampling.template_mm)
-        label = _label(coverage * (gm + wm), sampling, scan, config)
+        disease = replace(background, acute=acute)
+        state = tissue_state(sampling.template_mm, disease, atlas, config.lesion, config.tissue)
+        label = _label(state.acute, sampling, scan, config)
         if label.sum() * scan.voxel_ml >= config.lesion.min_label_ml:
-            return acute, lesion_type
+            return disease, state
     raise InputError(
         f"{config.lesion.max_redraws} draws of a {lesion_type} without a visible lesion",
         f"a label of at least {config.lesion.min_label_ml} ml",
@@ -149,27 +165,8 @@ def _draw_visible(
     )
 
 
-def _draw_disease(
-    rng: Any, acute: list[Lesion], roughness: Roughness, atlas: Atlas, config: DwiConfig
-) -> tuple[Disease, dict[str, Any]]:
-    tissue, lesion = config.tissue, config.lesion
-    chronic, appearance = rng("chronic"), rng("appearance")
-    old = draw_old_infarcts(chronic, lesion_sites(atlas), lesion)
-    wmh_level = float(np.exp(chronic.normal(*lesion.wmh_log_threshold)))
-    wmh_field = gaussian_field(chronic, lesion.wmh_sigma_mm)
-    age_days = float(appearance.gamma(*tissue.age_days))
-    adc_mean, adc_sd = tissue.lesion_adc_factor
-    adc_factor = float(np.clip(appearance.normal(adc_mean, adc_sd), 0.4, 0.85))
-    gain = tissue.lesion_t2_gain_per_h * 24.0 * age_days + appearance.normal(*tissue.lesion_t2_gain)
-    t2_factor = 1.0 + float(np.clip(gain, 0.0, tissue.lesion_t2_gain_max))
-    texture = gaussian_field(appearance, tissue.lesion_texture[1])
-    disease = Disease(acute, old, roughness, wmh_field, wmh_level, texture, adc_factor, t2_factor)
-    facts = {"age_days": round(age_days, 2), "old_infarct": int(bool(old))}
-    return disease, facts
-
-
 def _image(
-    rng: Any,
+    rng: np.random.Generator,
     state: TissueState,
     disease: Disease,
     sampling: Sampling,
@@ -177,11 +174,10 @@ def _image(
     atlas: Atlas,
     config: DwiConfig,
 ) -> tuple[NDArray[np.int16], NDArray[np.int16]]:
-    appearance = rng("noise")
     flare_gain, flare_mm = config.acquisition.flare
     amplitude, sigma_mm = config.acquisition.bias
     centre = sampling.template_mm.reshape(3, scan.subslices, -1)[:, scan.subslices // 2]
-    bias = np.exp(amplitude * gaussian_field(appearance, sigma_mm).at(centre))
+    bias = np.exp(amplitude * gaussian_field(rng, sigma_mm).at(centre))
     depth = np.maximum(atlas.depth_mm.at(centre), 0.0)
     receive = bias * (1.0 + flare_gain * np.exp(-depth / flare_mm)) * sampling.gain
     tract = 1.0 + load_tract_gain(config.tissue).at(sampling.template_mm)
@@ -196,16 +192,17 @@ def _image(
         if not magnitudes:  # the diffusion-weighted image sets the noise of both
             level = float(np.median(clean[sampling.near][_is_parenchyma(state, scan)]))
             noise_sd = level / scan.snr
-        magnitudes.append(rician_magnitude(appearance, clean, noise_sd))
+        magnitudes.append(rician_magnitude(rng, clean, noise_sd))
     weighted, unweighted = magnitudes
     dwi = np.rint(weighted * scan.parenchyma_level / level).astype(np.int16)
     adc = apparent_diffusion(unweighted, weighted, config.acquisition.b_value_s_mm2)
     # Scanners leave the ADC out where the unweighted image is hardly above the noise.
-    adc = np.where(unweighted > _ADC_FLOOR_SD * noise_sd, np.minimum(adc, _ADC_MAX), 0.0)
+    adc = np.where(
+        unweighted > config.acquisition.adc_floor_sd * noise_sd,
+        np.minimum(adc, config.acquisition.adc_max),
+        0.0,
+    )
     return dwi, np.rint(adc).astype(np.int16)
-
-
-_ADC_FLOOR_SD = 8.0
 
 
 def _is_parenchyma(state: TissueState, scan: Acquisition) -> NDArray[np.bool_]:

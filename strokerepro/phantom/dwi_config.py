@@ -9,6 +9,8 @@ from strokerepro.phantom.config import AnatomyConfig, Knob
 
 Pair = tuple[float, float]
 Triple = tuple[float, float, float]
+Shares = tuple[tuple[str, float], ...]
+TerritoryShares = tuple[tuple[tuple[str, ...], float], ...]
 
 
 @dataclass(frozen=True)
@@ -24,7 +26,7 @@ class AcquisitionConfig:
     slab_centre_mm: Annotated[Pair, Knob("mm above the pivot: mean, SD", "A")] = (7.0, 3.0)
     echo_time_ms: Annotated[Pair, Knob("ms, range; the paper: 90-93", "A")] = (80.0, 100.0)
     b_value_s_mm2: Annotated[float, Knob("s/mm2", "A")] = 1000.0
-    share_3t: Annotated[float, Knob("1; the others 1.5 T", "EDD")] = 0.5
+    share_3t: Annotated[float, Knob("1; the others 1.5 T", "A")] = 0.5
     bandwidth_15t_hz_px: Annotated[Pair, Knob("Hz/px along the phase encoding, range", "A")] = (
         13.0,
         18.0,
@@ -38,6 +40,10 @@ class AcquisitionConfig:
     parenchyma_level: Annotated[Pair, Knob("stored units, range", "A")] = (120.0, 400.0)
     bias: Annotated[Pair, Knob("log amplitude; mm", "A")] = (0.07, 45.0)
     flare: Annotated[Pair, Knob("relative gain at the surface; mm of decay", "A")] = (0.09, 12.0)
+    adc_floor_sd: Annotated[
+        float, Knob("noise SD of the b = 0 image below which ADC is 0", "A")
+    ] = 8.0
+    adc_max: Annotated[float, Knob("1e-6 mm2/s", "A")] = 4000.0
 
 
 @dataclass(frozen=True)
@@ -71,8 +77,10 @@ class TissueConfig:
     lesion_adc_factor: Annotated[Pair, Knob("1: mean, SD", "S4")] = (0.60, 0.06)
     lesion_t2_gain: Annotated[Pair, Knob("1: mean, SD at onset", "A")] = (0.03, 0.05)
     lesion_t2_gain_per_h: Annotated[float, Knob("1/h", "A")] = 0.02
-    lesion_t2_gain_max: Annotated[float, Knob("1", "S4")] = 0.45
+    lesion_t2_gain_max: Annotated[float, Knob("1", "A")] = 0.45
+    lesion_adc_limits: Annotated[Pair, Knob("1", "A")] = (0.4, 0.85)
     lesion_texture: Annotated[Pair, Knob("relative amplitude; mm", "A")] = (0.14, 4.0)
+    lesion_texture_min: Annotated[float, Knob("1", "A")] = 0.2
     wmh_adc_factor: Annotated[float, Knob("1", "A")] = 1.45
     wmh_t2_factor: Annotated[float, Knob("1", "A")] = 1.65
     old_infarct_t2_ms: Annotated[float, Knob("ms", "A")] = 260.0
@@ -85,27 +93,46 @@ class LesionConfig:
     """Kinds, sizes and shapes of acute and chronic lesions."""
 
     type_shares: Annotated[Triple, Knob("1: lacune, shower, territorial", "fit")] = (
+        0.28,
+        0.42,
         0.30,
-        0.44,
-        0.26,
     )
     lacune_radius_mm: Annotated[Pair, Knob("mm median; SD of the logarithm", "fit")] = (4.4, 0.30)
-    shower_radius_mm: Annotated[Pair, Knob("mm median; SD of the logarithm", "fit")] = (2.5, 0.42)
+    shower_radius_mm: Annotated[Pair, Knob("mm median; SD of the logarithm", "fit")] = (2.8, 0.42)
     shower_count: Annotated[tuple[int, float], Knob("least; Poisson mean of the rest", "fit")] = (
         2,
         5.5,
     )
     territorial_radius_mm: Annotated[Pair, Knob("mm median; SD of the logarithm", "fit")] = (
-        8.5,
+        14.5,
         0.42,
     )
     satellites: Annotated[float, Knob("Poisson mean beside a territorial infarct", "fit")] = 2.5
+    shower_sources: Annotated[Shares, Knob("1: where emboli come from", "A")] = (
+        ("carotid", 0.60),
+        ("posterior", 0.20),
+        ("cardiac", 0.20),
+    )
+    shower_border_weight: Annotated[float, Knob("1, weight of GM times WM beside GM", "A")] = 4.0
+    infarct_territories: Annotated[TerritoryShares, Knob("1: site of larger infarcts", "A")] = (
+        (("M2-superior",), 0.33),
+        (("M2-inferior",), 0.29),
+        (("PCA",), 0.15),
+        (("ACA",), 0.09),
+        (("SCA", "AICA", "PICA"), 0.14),
+    )
+    lacune_deep_white: Annotated[Triple, Knob("mm least depth; least WM; weight", "A")] = (
+        18.0,
+        0.7,
+        0.5,
+    )
     conspicuity: Annotated[Pair, Knob("1: mean, SD of the share of the contrast", "A")] = (
         0.88,
         0.15,
     )
     conspicuity_limits: Annotated[Pair, Knob("1", "A")] = (0.35, 1.2)
     elongation_sd: Annotated[float, Knob("SD of the logarithm of each axis", "A")] = 0.25
+    coarse_from_mm: Annotated[float, Knob("mm of radius; smaller ones are rough finely", "A")] = 6.0
     roughness: Annotated[Triple, Knob("share of the radius; mm fine; mm coarse", "A")] = (
         0.25,
         3.0,
@@ -116,12 +143,13 @@ class LesionConfig:
         3.0,
         8.0,
     )
-    label_threshold: Annotated[float, Knob("share of the voxel", "A")] = 0.5
+    label_threshold: Annotated[float, Knob("share of the voxel", "A")] = 0.4
     min_label_ml: Annotated[float, Knob("ml; smaller draws are repeated", "A")] = 0.02
     max_redraws: Annotated[int, Knob("1", "A")] = 20
     wmh_log_threshold: Annotated[Pair, Knob("log of the field level: mean, SD", "A")] = (0.55, 0.25)
     wmh_sigma_mm: Annotated[float, Knob("mm", "A")] = 6.0
     wmh_depth_mm: Annotated[float, Knob("mm from the surface: half of full strength", "A")] = 12.0
+    wmh_edge: Annotated[float, Knob("1, width of the edge in units of the field", "A")] = 0.15
     old_infarct_share: Annotated[float, Knob("1", "A")] = 0.30
     old_infarct_radius_mm: Annotated[Pair, Knob("mm median; SD of the logarithm", "A")] = (6.0, 0.5)
 

@@ -14,7 +14,7 @@ from strokerepro.phantom.atlas import COARSE_STEP_MM, Atlas
 from strokerepro.phantom.dwi_config import LesionConfig
 from strokerepro.phantom.lattice import FloatArray, Lattice, box_shape, node_points
 from strokerepro.phantom.lesions import Lesion, Roughness, random_shape
-from strokerepro.phantom.random_fields import gaussian_field
+from strokerepro.phantom.random_fields import component_rng, gaussian_field
 from strokerepro.phantom.territories import TERRITORIES, scaled_distances
 
 T = TypeVar("T")
@@ -24,16 +24,6 @@ LESION_TYPES = ("lacune", "shower", "territorial")
 _PERFORATORS = ("LSA", "AChA", "thalamic", "basilar")
 _ANTERIOR = ("ACA", "M2-superior", "M2-inferior")
 _POSTERIOR = ("PCA", "SCA", "AICA", "PICA")
-# Where emboli come from and go to, with shares: assumption. Bilateral showers are cardiac.
-_SHOWER_SOURCES = (("carotid", 0.60), ("posterior", 0.20), ("cardiac", 0.20))
-# Territory of a larger infarct, with shares: assumption.
-_INFARCT_TERRITORIES = (
-    (("M2-superior",), 0.33),
-    (("M2-inferior",), 0.29),
-    (("PCA",), 0.15),
-    (("ACA",), 0.09),
-    (("SCA", "AICA", "PICA"), 0.14),
-)
 
 
 @dataclass(frozen=True)
@@ -75,6 +65,21 @@ def lesion_sites(atlas: Atlas) -> Sites:
     return Sites(points, territory, gm, wm, depth[inside])
 
 
+def type_of_case(seed: int, case: int, config: LesionConfig) -> str:
+    """Kind of stroke of one case, so that any run of cases has about the configured shares.
+
+    Steps of the golden ratio from a random start spread evenly over 0 to 1; independent draws
+    would leave a cohort of three dozen cases with a third too many or too few large infarcts.
+    """
+    start = component_rng(seed, "dwi", 0, "lesions").random()
+    position = (start + case * _GOLDEN_RATIO) % 1.0
+    edges = np.cumsum(config.type_shares)
+    return LESION_TYPES[int(np.searchsorted(edges, position * edges[-1], side="right"))]
+
+
+_GOLDEN_RATIO = 0.6180339887498949
+
+
 def draw_roughness(rng: np.random.Generator, config: LesionConfig) -> Roughness:
     """Draw the fields that make the outlines of one case irregular."""
     amplitude, fine_mm, coarse_mm = config.roughness
@@ -82,7 +87,7 @@ def draw_roughness(rng: np.random.Generator, config: LesionConfig) -> Roughness:
     fine, coarse, border = (
         gaussian_field(rng, sigma) for sigma in (fine_mm, coarse_mm, border_sigma_mm)
     )
-    return Roughness(amplitude, fine, coarse, border, border_mm)
+    return Roughness(amplitude, fine, coarse, config.coarse_from_mm, border, border_mm)
 
 
 def draw_acute_lesions(
@@ -105,7 +110,7 @@ def draw_acute_lesions(
         return [_lacune(rng, sites, config)]
     if lesion_type == "shower":
         least, mean_rest = config.shower_count
-        weight = _shower_weight(rng, sites)
+        weight = _shower_weight(rng, sites, config)
         return _emboli(rng, least + int(rng.poisson(mean_rest)), weight, sites, config)
     return _infarct(rng, sites, config)
 
@@ -125,24 +130,23 @@ def white_matter_lesions(
     Deep white matter where a smooth random field exceeds `level`.
     """
     deep = np.clip(atlas.depth_mm.at(points_mm) / config.wmh_depth_mm - 0.5, 0.0, 1.0)
-    above = np.clip((field.at(points_mm) - level) / _WMH_EDGE, 0.0, 1.0)
+    above = np.clip((field.at(points_mm) - level) / config.wmh_edge, 0.0, 1.0)
     return np.asarray(deep * above * atlas.wm.at(points_mm))
 
 
-_WMH_EDGE = 0.15  # width of the edge in units of the field
-
-
 def _lacune(rng: np.random.Generator, sites: Sites, config: LesionConfig) -> Lesion:
-    deep_white = (sites.depth_mm > 18.0) & (sites.wm > 0.7)
-    weight = sites.within(_PERFORATORS) * (sites.gm + sites.wm) + 0.5 * deep_white
+    least_depth_mm, least_wm, share = config.lacune_deep_white
+    deep_white = (sites.depth_mm > least_depth_mm) & (sites.wm > least_wm)
+    weight = sites.within(_PERFORATORS) * (sites.gm + sites.wm) + share * deep_white
     return _lesion(rng, weight, config.lacune_radius_mm, sites, config)
 
 
-def _shower_weight(rng: np.random.Generator, sites: Sites) -> FloatArray:
-    source = _choose(rng, _SHOWER_SOURCES)
+def _shower_weight(rng: np.random.Generator, sites: Sites, config: LesionConfig) -> FloatArray:
+    source = _choose(rng, config.shower_sources)
     is_right = rng.random() < 0.5
-    # Emboli lodge in the cortex and at its border with the white matter.
-    weight: FloatArray = sites.gm + 4.0 * sites.gm * sites.wm
+    # Emboli lodge in the cortex and at its border with the white matter; those from the heart
+    # on both sides.
+    weight: FloatArray = sites.gm + config.shower_border_weight * sites.gm * sites.wm
     if source == "cardiac":
         return weight
     if source == "posterior":
@@ -152,7 +156,7 @@ def _shower_weight(rng: np.random.Generator, sites: Sites) -> FloatArray:
 
 
 def _infarct(rng: np.random.Generator, sites: Sites, config: LesionConfig) -> list[Lesion]:
-    territories = _choose(rng, _INFARCT_TERRITORIES)
+    territories = _choose(rng, config.infarct_territories)
     is_right = rng.random() < 0.5
     home = sites.within(territories) & ((sites.points_mm[0] > 0) == is_right)
     weight = home * (sites.gm + sites.wm)

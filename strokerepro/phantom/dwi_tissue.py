@@ -20,18 +20,13 @@ from strokerepro.phantom.mr_signal import (
     diffusion_signal,
     inversion_recovery_signal,
 )
-from strokerepro.phantom.territories import fill_polyline
+from strokerepro.phantom.territories import Points, fill_polyline
 
 # Tracts that are bright on normal diffusion images; right hemisphere, MNI mm, placed by hand.
-_CORTICOSPINAL = (
-    (28, -22, 52),
-    (25, -20, 30),
-    (23, -17, 12),
-    (16, -16, -6),
-    (8, -20, -22),
-    (4, -28, -45),
-)
-_INSULA = ((36, 16, -4), (38, 4, 0), (38, -10, 4))
+TRACTS: tuple[Points, ...] = (
+    ((28, -22, 52), (25, -20, 30), (23, -17, 12), (16, -16, -6), (8, -20, -22), (4, -28, -45)),
+    ((36, 16, -4), (38, 4, 0), (38, -10, 4)),
+)  # corticospinal tract, insula
 
 
 @dataclass(frozen=True)
@@ -90,7 +85,7 @@ def tissue_state(
     disease: Disease,
     atlas: Atlas,
     lesion: LesionConfig,
-    texture_amplitude: float,
+    constants: TissueConfig,
 ) -> TissueState:
     """Evaluate anatomy and disease at ``(3, N)`` template points."""
     tissue = atlas.tissue(points_mm)
@@ -102,8 +97,9 @@ def tissue_state(
     acute = acute * parenchyma * (1.0 - old)
     contrast = acute * conspicuity
     touched = np.flatnonzero(contrast > 1e-3)
+    amplitude, _ = constants.lesion_texture
     texture = disease.texture.at(points_mm[:, touched])
-    contrast[touched] *= np.maximum(1.0 + texture_amplitude * texture, 0.2)
+    contrast[touched] *= np.maximum(1.0 + amplitude * texture, constants.lesion_texture_min)
     wmh = white_matter_lesions(points_mm, disease.wmh_field, disease.wmh_level, atlas, lesion)
     return TissueState(tissue, acute, contrast, wmh, old * parenchyma)
 
@@ -172,14 +168,14 @@ def _mix(
 def load_tract_gain(constants: TissueConfig) -> Lattice:
     """Relative gain of normally bright tracts on the 2 mm template grid, from the cache."""
     gains, radii = constants.tract_gain, constants.tract_radius_mm
-    key = hash_json([1, gains, radii, _CORTICOSPINAL, _INSULA])
+    key = hash_json([1, gains, radii, TRACTS])
     shape = box_shape(COARSE_STEP_MM)
 
     def build() -> dict[str, FloatArray]:
         points = np.abs(node_points(shape, COARSE_STEP_MM) * [[1.0], [0.0], [0.0]])
         points = points + node_points(shape, COARSE_STEP_MM) * [[0.0], [1.0], [1.0]]
         total = np.zeros(points.shape[1])
-        for polyline, gain, radius in zip((_CORTICOSPINAL, _INSULA), gains, radii, strict=True):
+        for polyline, gain, radius in zip(TRACTS, gains, radii, strict=True):
             distance = KDTree(fill_polyline(polyline)).query(points.T)[0]
             total += gain * np.exp(-0.5 * (distance / radius) ** 2)
         return {"gain": total.reshape(shape)}

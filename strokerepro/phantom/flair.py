@@ -52,7 +52,7 @@ def flair_volume(
     near = (atlas.depth_mm.at(rough) > -_REACH_MM).reshape(grid.shape)
     pieces = [subject.to_template(grid.points_mm(near, offset)) for offset in _OFFSETS_MM]
     points = np.concatenate(pieces, axis=1)
-    state = tissue_state(points, disease, atlas, config.lesion, config.tissue.lesion_texture[0])
+    state = tissue_state(points, disease, atlas, config.lesion, config.tissue)
     signal = fluid_attenuated(state, disease, config.tissue, sequence)
     amplitude, sigma_mm = config.acquisition.bias
     bias = np.exp(amplitude * gaussian_field(rng, sigma_mm).at(pieces[0]))

@@ -46,6 +46,8 @@ class Roughness:
         SD of the outline's radius as a share of the radius.
     fine, coarse
         Unit-variance fields for small and for large lesions.
+    coarse_from_mm
+        Radius from which a lesion counts as large.
     border
         Unit-variance field that moves the territory border.
     border_mm
@@ -55,6 +57,7 @@ class Roughness:
     amplitude: float
     fine: Lattice
     coarse: Lattice
+    coarse_from_mm: float
     border: Lattice
     border_mm: float
 
@@ -74,7 +77,7 @@ def lesion_depth_mm(points_mm: FloatArray, lesion: Lesion, roughness: Roughness)
     unit = [row[0] * x + row[1] * y + row[2] * z for row in lesion.to_unit]
     distance = np.sqrt(unit[0] ** 2 + unit[1] ** 2 + unit[2] ** 2)
     # A lesion's outline is shaped by structures of its own size.
-    is_small = lesion.radius_mm < _SMALL_RADIUS_MM
+    is_small = lesion.radius_mm < roughness.coarse_from_mm
     outline = (roughness.fine if is_small else roughness.coarse).at(points_mm)
     depth = lesion.radius_mm * (1.0 + roughness.amplitude * outline) - distance
     if lesion.territories:
@@ -84,7 +87,6 @@ def lesion_depth_mm(points_mm: FloatArray, lesion: Lesion, roughness: Roughness)
     return np.asarray(depth)
 
 
-_SMALL_RADIUS_MM = 6.0
 # Beyond this many radii no point belongs to a lesion, whatever its roughness and elongation.
 _REACH_RADII = 3.0
 

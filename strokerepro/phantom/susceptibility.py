@@ -11,7 +11,7 @@ from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import fft
+from scipy import fft, ndimage
 
 from strokerepro.files import hash_json
 from strokerepro.phantom.atlas import COARSE_STEP_MM, Atlas
@@ -19,7 +19,7 @@ from strokerepro.phantom.cache import Arrays, cached_arrays
 from strokerepro.phantom.dwi_config import SusceptibilityConfig
 from strokerepro.phantom.lattice import BOX_START_MM, FloatArray, Lattice, box_shape, node_points
 
-_LAYOUT = 1
+_LAYOUT = 2
 _PADDING_VOXELS = 32
 
 # Ellipsoids of air: centre and radii in MNI mm; those off the midline exist on both sides.
@@ -92,7 +92,23 @@ def _build(config: SusceptibilityConfig, atlas: Atlas) -> Arrays:
     field = dipole_field(config.air_minus_tissue_ppm * air.astype(np.float64), COARSE_STEP_MM)
     brain = np.asarray(atlas.depth_mm.values) > 0
     shimmed = field - _second_order_fit(field, brain)
-    return {"ppm": shimmed, "gradient": np.gradient(shimmed, COARSE_STEP_MM, axis=2)}
+    gradient = np.gradient(shimmed, COARSE_STEP_MM, axis=2)
+    return {"ppm": extend_outwards(shimmed, brain), "gradient": extend_outwards(gradient, brain)}
+
+
+def extend_outwards(field: FloatArray, brain: NDArray[np.bool_]) -> FloatArray:
+    """Field whose values outside the brain are those of the nearest voxel of the brain.
+
+    The field inside a cavity displaces no tissue. Without this the pull-back would read it at the
+    empty voxels beside the brain and fill them with copies of the tissue next to the cavity.
+    """
+    _, nearest = ndimage.distance_transform_edt(~brain, return_indices=True)
+    extended = field[tuple(nearest)]
+    smooth = ndimage.gaussian_filter(extended, _EXTENSION_BLUR_VOXELS)
+    return np.asarray(np.where(brain, field, smooth))
+
+
+_EXTENSION_BLUR_VOXELS = 1.5
 
 
 def air_mask(config: SusceptibilityConfig, atlas: Atlas) -> NDArray[np.bool_]:
