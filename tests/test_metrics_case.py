@@ -225,11 +225,12 @@ def test_no_threshold_beats_the_best_one(dtype, seed):
 
 
 def test_given_thresholds_are_the_only_ones_tried():
-    """Of 0.5, 2.5 and 4.5 the middle one is best; equal Dice prefers the higher threshold."""
+    """Of 0.5, 2.5 and 4.5 the middle one is best; equal Dice prefers the higher; 3 excludes 3."""
     score = np.array([[[5.0, 4.0, 3.0, 2.0, 1.0]]])
     truth = np.array([[[1, 0, 1, 0, 0]]])
     assert best_threshold_dice(score, truth, [4.5, 0.5, 2.5]) == (2.5, pytest.approx(0.8))
     assert best_threshold_dice(score, truth, [2.1, 2.9]).threshold == 2.9
+    assert best_threshold_dice(score, truth, [3.0]).dice == pytest.approx(2 / 4)
 
 
 def test_without_a_reference_there_is_no_best_threshold():

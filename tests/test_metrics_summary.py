@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from strokerepro.errors import InputError, UsageError
@@ -123,6 +123,7 @@ def test_numbers_that_fit_nothing_are_refused():
         decode_sentinel(15_000_000.0, 1_000_000.0, 62)
 
 
+@settings(deadline=None)
 @given(
     finite=st.lists(st.floats(0, 200), min_size=1, max_size=60),
     k=st.integers(0, 30),
@@ -148,6 +149,7 @@ def test_both_readings_of_r_squared():
     assert r_squared(truth, truth) == 1.0
 
 
+@settings(deadline=None)
 @given(
     st.lists(
         st.tuples(*[st.integers(-50, 50)] * 2), min_size=3, max_size=20, unique_by=lambda p: p[1]

@@ -241,6 +241,7 @@ def one_candidate(p, around=0.1):
     return probability, extract_candidates(probability, image_like(probability))
 
 
+@settings(deadline=None)
 @given(p=SIXTY_FOURTHS.filter(lambda p: p > 0.5), q=SIXTY_FOURTHS)
 def test_with_an_even_prior_a_pixel_survives_exactly_if_p_plus_q_exceeds_one(p, q):
     """Odds p/(1-p) times q/(1-q) exceed one exactly then, certainty (0 and 1) included."""
@@ -248,6 +249,7 @@ def test_with_an_even_prior_a_pixel_survives_exactly_if_p_plus_q_exceeds_one(p, 
     assert (fuse(probability, found, [q])[0, 20, 20] > 0.5) == (p + q > 1)
 
 
+@settings(deadline=None)
 @given(p=SIXTY_FOURTHS, q=SIXTY_FOURTHS, prior=st.sampled_from([0.1, 0.5, 0.9]))
 def test_below_the_threshold_the_window_obeys_the_same_odds(p, q, prior):
     """Inside the window p' > 0.5 exactly if p q (1 - prior) > (1 - p)(1 - q) prior."""
@@ -259,6 +261,7 @@ def test_below_the_threshold_the_window_obeys_the_same_odds(p, q, prior):
         assert (fused[0, 14, 14] > 0.5) == (difference > 0)
 
 
+@settings(deadline=None)
 @given(p=st.floats(0.5, 1, width=32, exclude_min=True), scope=st.sampled_from(FUSION_SCOPES))
 def test_an_undecided_classifier_changes_nothing(p, scope):
     """With q = 0.5 and prior 0.5 every probability stays as it is, to float32."""
