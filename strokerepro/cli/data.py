@@ -9,6 +9,8 @@ import pandas as pd
 import typer
 
 from strokerepro.cli.output import print_json, print_table
+from strokerepro.cohort import load_cohort
+from strokerepro.experiment import summarise_phantom
 from strokerepro.manifest import fetch as fetch_archive
 from strokerepro.manifest import load_manifest, manifest_names, verify
 from strokerepro.phantom import make_cohort
@@ -65,3 +67,15 @@ def make(
     with progress_bar(f"phantom {kind}", "case") as advance:
         folder = make_cohort(kind, out, cases=cases, size_px=size, seed=seed, progress=advance)
     print(f"{cases} synthetic cases are in {folder}")
+
+
+@phantom_app.command("describe")
+def describe(
+    name: Annotated[str, typer.Argument(help="Cohort such as phantom_dwi.")],
+    out: Annotated[Path, typer.Option(help="Results folder to write to.")],
+    root: Annotated[str, typer.Option(help="Folder of the cohort; made if omitted.")] = "",
+) -> None:
+    """Write the marginals and examples of a phantom cohort that the data page shows."""
+    with progress_bar(f"phantom {name}", "case") as advance:
+        cohort = load_cohort(name, root or None, progress=advance)
+    print(f"written to {summarise_phantom(cohort, out)}")

@@ -1,5 +1,6 @@
 """Experiments: jobs, their records, training where a record is missing, evaluation."""
 
+from strokerepro.experiment.cohort_summary import read_acceptance, summarise_phantom
 from strokerepro.experiment.evaluation import to_uint8
 from strokerepro.experiment.jobs import Job, command, data_hash, jobs
 from strokerepro.experiment.run import (
@@ -29,8 +30,10 @@ __all__ = [
     "load_trained",
     "make_fabric",
     "prepare_cases",
+    "read_acceptance",
     "run",
     "run_experiment",
+    "summarise_phantom",
     "to_uint8",
     "transfer",
 ]

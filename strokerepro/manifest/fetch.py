@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import http.client
+import logging
 import shutil
-import urllib.error
-import urllib.request
 from pathlib import Path
+
+import pooch
+import requests
 
 from strokerepro.errors import InputError
 from strokerepro.files import extract_zip, hash_file
@@ -17,6 +18,8 @@ from strokerepro.progress import Advance, silent
 
 _CHUNK_BYTES = 1 << 18
 _TIMEOUT_S = 60.0
+# Errors are reported in one line of ours; pooch would log its own beside them.
+pooch.get_logger().setLevel(logging.CRITICAL)
 _AGAIN = "run the same command again, it continues where it stopped"
 
 
@@ -58,7 +61,7 @@ def fetch(manifest: Manifest, root: Path, progress: Advance = silent) -> Path:
     for archive in manifest.archives:
         target = root / archive.filename
         _check_space(archive, root)
-        if not target.is_file() or _digest_problem(archive, target):
+        if not target.is_file() or not _is_published(archive, target):
             download(archive, target, progress)
         extract_zip(target, root, max_bytes=archive.unpacked_bytes_max)
         target.unlink()
@@ -94,59 +97,77 @@ def download(archive: Archive, target: Path, progress: Advance = silent) -> None
         The connection failed (the partial file stays), or the bytes are not the published ones
         (the partial file is removed, since no continuation could mend it).
     """
-    part = _part_of(target)
-    if part.is_file() and part.stat().st_size > archive.size_bytes:
-        part.unlink()
-    try:
-        _append(archive, part, progress)
-    except (urllib.error.URLError, http.client.HTTPException, OSError) as error:
-        raise InputError(f"{archive.url}: {error}", "a complete download", _AGAIN) from error
-    done = part.stat().st_size
-    if done < archive.size_bytes:
-        raise InputError(
-            f"a connection that ended after {done} bytes of {archive.filename}",
-            f"{archive.size_bytes} bytes",
-            _AGAIN,
-        )
-    problem = _digest_problem(archive, part)
-    if problem:
-        part.unlink()
-        raise problem
-    part.replace(target)
-
-
-def _append(archive: Archive, part: Path, progress: Advance) -> None:
-    start = part.stat().st_size if part.is_file() else 0
-    if start == archive.size_bytes:
-        return
-    with _open(archive.url, start) as response:
-        if response.status != http.client.PARTIAL_CONTENT:
-            start = 0  # the server ignored the range and sends everything
-        with part.open("ab" if start else "wb") as sink:
-            done = start
-            # One byte beyond the published size is enough to know that it is another file.
-            while chunk := response.read(min(_CHUNK_BYTES, archive.size_bytes + 1 - done)):
-                sink.write(chunk)
-                done += len(chunk)
-                progress(min(done, archive.size_bytes), archive.size_bytes, archive.filename)
-
-
-def _open(url: str, start: int) -> http.client.HTTPResponse:
-    headers = {"User-Agent": "strokerepro", "Accept-Encoding": "identity"}
-    if start:
-        headers["Range"] = f"bytes={start}-"
-    request = urllib.request.Request(url, headers=headers)
-    response: http.client.HTTPResponse = urllib.request.urlopen(request, timeout=_TIMEOUT_S)
-    return response
-
-
-def _digest_problem(archive: Archive, path: Path) -> InputError | None:
     algorithm, published = archive.digest
-    found = hash_file(path, algorithm)
-    if found == published:
-        return None
-    return InputError(
-        f"{archive.filename} with {algorithm} {found} ({path.stat().st_size} bytes)",
-        f"{algorithm} {published} ({archive.size_bytes} bytes)",
-        f"run the same command again; if it persists, {archive.url} has changed",
-    )
+    try:
+        pooch.retrieve(
+            archive.url,
+            known_hash=f"{algorithm}:{published}",
+            fname=target.name,
+            path=target.parent,
+            downloader=_ResumingDownloader(archive, _part_of(target), progress),
+        )
+    except requests.RequestException as error:
+        raise InputError(f"{archive.url}: {error}", "a complete download", _AGAIN) from error
+    except ValueError as error:
+        if isinstance(error, InputError):
+            raise
+        raise InputError(
+            f"{archive.filename}: {error}",
+            f"{algorithm} {published} ({archive.size_bytes} bytes)",
+            f"run the same command again; if it persists, {archive.url} has changed",
+        ) from error
+
+
+class _ResumingDownloader:
+    """Downloader for pooch, whose own cannot continue a partial file.
+
+    Parameters
+    ----------
+    archive
+        What is downloaded; its size tells when it is complete.
+    part
+        File that holds what has arrived; it outlives a broken connection.
+    progress
+        Called with (bytes done, bytes in all, the file).
+    """
+
+    def __init__(self, archive: Archive, part: Path, progress: Advance) -> None:
+        self._archive, self._part, self._progress = archive, part, progress
+
+    def __call__(self, url: str, output_file: str, _pooch: object) -> None:
+        """Bring the partial file to its full size, then hand it to pooch for the hash check."""
+        archive, part = self._archive, self._part
+        if part.is_file() and part.stat().st_size > archive.size_bytes:
+            part.unlink()
+        self._append(url)
+        done = part.stat().st_size
+        if done < archive.size_bytes:
+            raise InputError(
+                f"a connection that ended after {done} bytes of {archive.filename}",
+                f"{archive.size_bytes} bytes",
+                _AGAIN,
+            )
+        part.replace(output_file)
+
+    def _append(self, url: str) -> None:
+        archive, part = self._archive, self._part
+        done = part.stat().st_size if part.is_file() else 0
+        if done == archive.size_bytes:
+            return
+        headers = {"Accept-Encoding": "identity"} | ({"Range": f"bytes={done}-"} if done else {})
+        with requests.get(url, headers=headers, stream=True, timeout=_TIMEOUT_S) as response:
+            response.raise_for_status()
+            if response.status_code != requests.codes.partial_content:
+                done = 0  # the server ignored the range and sends everything
+            with part.open("ab" if done else "wb") as sink:
+                for chunk in response.iter_content(_CHUNK_BYTES):
+                    sink.write(chunk)
+                    done += len(chunk)
+                    self._progress(min(done, archive.size_bytes), archive.size_bytes, part.stem)
+                    if done > archive.size_bytes:  # enough to know that it is another file
+                        return
+
+
+def _is_published(archive: Archive, path: Path) -> bool:
+    algorithm, published = archive.digest
+    return hash_file(path, algorithm) == published

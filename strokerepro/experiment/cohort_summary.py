@@ -1,0 +1,101 @@
+"""What the data page shows of a phantom: its marginals, an example, where lesions lie."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import nibabel as nib
+import numpy as np
+import pandas as pd
+
+from strokerepro import phantom
+from strokerepro.cohort import Cohort
+from strokerepro.experiment.evaluation import to_uint8
+from strokerepro.files import write_text
+from strokerepro.phantom.acceptance import acceptance
+from strokerepro.records import save_arrays
+
+_SLICES_PER_TYPE = 5
+
+
+def summarise_phantom(cohort: Cohort, out: Path) -> Path:
+    """Write ``acceptance.json`` and ``examples.npz`` of a diffusion phantom.
+
+    Parameters
+    ----------
+    cohort
+        A complete phantom cohort.
+    out
+        Results folder; the files go to ``<out>/<cohort name>/``.
+
+    Returns
+    -------
+    Path
+        The folder written.
+    """
+    folder = out / cohort.manifest.name
+    subjects = pd.read_csv(cohort.root / "participants.tsv", sep="\t")
+    summary = {
+        "phantom_version": phantom.PHANTOM_VERSION,
+        "config_hash": phantom.config_hash("dwi"),
+        **acceptance(cohort.root),
+    }
+    save_arrays(folder / "examples.npz", _examples(cohort, subjects))
+    write_text(folder / "acceptance.json", json.dumps(summary, indent=1) + "\n")
+    return folder
+
+
+def read_acceptance(folder: Path) -> dict[str, Any]:
+    """Read the ``acceptance.json`` that `summarise_phantom` wrote."""
+    content: dict[str, Any] = json.loads((folder / "acceptance.json").read_text(encoding="utf-8"))
+    return content
+
+
+def _examples(cohort: Cohort, subjects: pd.DataFrame) -> Mapping[str, np.ndarray]:
+    """One whole raw case, a few slices of a typical case of each type, the lesion frequency."""
+    typical = _typical_cases(subjects)
+    raw = cohort[cohort.case_ids.index(typical["shower"])]
+    assert raw.label is not None  # phantoms have masks
+    arrays: dict[str, np.ndarray] = {
+        "dwi": raw.arrays["dwi"].astype(np.int16),
+        "lesion": raw.label,
+        "spacing_mm": np.array(raw.spacing_mm),
+    }
+    for kind, case_id in typical.items():
+        case = cohort[cohort.case_ids.index(case_id)]
+        assert case.label is not None
+        slices = _richest(case.label)
+        arrays[f"{kind}/image"] = to_uint8(case.arrays["dwi"])[slices]
+        arrays[f"{kind}/lesion"] = case.label[slices]
+        arrays[f"{kind}/spacing_mm"] = np.array(case.spacing_mm)
+    frequency, affine = _lesion_frequency(cohort)
+    return {**arrays, "frequency": frequency, "frequency_affine": affine}
+
+
+def _typical_cases(subjects: pd.DataFrame) -> dict[str, str]:
+    """Return, for each lesion type, the case whose lesion volume is nearest to the median."""
+    typical = {}
+    for kind, group in subjects.groupby("lesion_type"):
+        distance = (group["lesion_volume_ml"] - group["lesion_volume_ml"].median()).abs()
+        typical[str(kind)] = str(group["participant_id"].iloc[int(distance.argmin())])
+    return typical
+
+
+def _richest(label: np.ndarray) -> slice:
+    centre = int(label.sum(axis=(1, 2)).argmax())
+    first = max(0, min(centre - _SLICES_PER_TYPE // 2, len(label) - _SLICES_PER_TYPE))
+    return slice(first, first + _SLICES_PER_TYPE)
+
+
+def _lesion_frequency(cohort: Cohort) -> tuple[np.ndarray, np.ndarray]:
+    """Count subjects with a lesion at each voxel of MNI space, ``(X, Y, Z)`` uint8."""
+    counts, affine = np.zeros(0, np.uint8), np.eye(4)
+    for path in sorted(cohort.root.glob("derivatives/*/*/*_space-MNI152_label-lesion.nii.gz")):
+        image = nib.load(path)
+        mask = np.asarray(image.dataobj) > 0
+        counts = mask.astype(np.uint8) if counts.size == 0 else counts + mask
+        affine = image.affine
+    return counts, affine
