@@ -36,9 +36,10 @@ def test_a_run_writes_a_record_that_the_next_run_reads(
     root, results = tiny_cohort(cases=6), tmp_path / "runs"
     made = run(job, root=root, results_dir=results, train="missing")
     again = run(job, root=tmp_path / "nowhere", results_dir=results, train="never")
-    assert again.model_dump_json() == records.load_record(
-        results / "edd_muscle" / f"{job.stem}.json"
-    ).model_dump_json()
+    assert (
+        again.model_dump_json()
+        == records.load_record(results / "edd_muscle" / f"{job.stem}.json").model_dump_json()
+    )
     assert again.key == made.key == job.key
     assert {row["split"] for row in again.rows} == {"train", "val", "test"}
     assert {"preprocess", "segmenter", "muscle", "total"} <= set(again.timings_s)
@@ -85,9 +86,7 @@ def test_an_interrupted_run_continues_to_the_same_record(
     assert resumed.curves == whole.curves
 
 
-def test_reading_a_missing_record_names_the_command_that_makes_it(
-    job: Job, tmp_path: Path
-) -> None:
+def test_reading_a_missing_record_names_the_command_that_makes_it(job: Job, tmp_path: Path) -> None:
     """Building the book never trains; it says what to run."""
     with pytest.raises(MissingRecordError) as caught:
         run(job, results_dir=tmp_path, train="never")

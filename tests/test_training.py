@@ -118,9 +118,7 @@ def test_patience_stops_after_validations_without_improvement() -> None:
     """Two validations that do not improve end a run with patience two."""
     scores = iter([0.5, 0.4, 0.4, 0.9])
     plan = Plan(steps=100, validate_every=1, select="dice", patience=2)
-    history = fit(
-        Parts({"n": nn.Linear(1, 1)}, {}, {}), dict, lambda: {"dice": next(scores)}, plan
-    )
+    history = fit(Parts({"n": nn.Linear(1, 1)}, {}, {}), dict, lambda: {"dice": next(scores)}, plan)
     assert history.step == 3
 
 

@@ -16,7 +16,7 @@ from strokerepro.manifest.model import Archive, Manifest
 from strokerepro.manifest.verify import verify
 from strokerepro.progress import Advance, silent
 
-_CHUNK_BYTES = 1 << 18
+_CHUNK_BYTES = 1 << 14  # what a broken connection can lose
 _TIMEOUT_S = 60.0
 # Errors are reported in one line of ours; pooch would log its own beside them.
 pooch.get_logger().setLevel(logging.CRITICAL)

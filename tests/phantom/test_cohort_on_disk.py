@@ -100,7 +100,7 @@ def test_the_same_seed_gives_the_same_bytes(tiny_root: Path, tmp_path: Path) -> 
 
 
 def test_an_interrupted_run_is_completed_and_finished_cases_are_kept(tmp_path: Path) -> None:
-    """After a lost case and an interruption, the second run makes only what is missing."""
+    """After an interruption the second run keeps what is there and makes the rest."""
     root = tmp_path / "cohort"
 
     def stop(done: int, total: int) -> None:
@@ -117,6 +117,18 @@ def test_an_interrupted_run_is_completed_and_finished_cases_are_kept(tmp_path: P
     assert seen == [(1, 2), (2, 2)]
     assert kept.stat().st_mtime_ns == written
     assert verify_hashes(root) == []
+
+
+def test_a_half_moved_case_is_completed(tiny_root: Path, tmp_path: Path) -> None:
+    """A case whose mask is in place but whose images are not gets its images, bit for bit."""
+    root = tmp_path / "copy"
+    shutil.copytree(tiny_root, root)
+    shutil.rmtree(root / FIRST)
+    (root / "hashes.json").unlink()
+    make_cohort("dwi", root, **TINY)
+    assert verify_hashes(root) == []
+    assert (root / "hashes.json").read_text() == (tiny_root / "hashes.json").read_text()
+    assert not list(root.glob(".*"))
 
 
 def test_a_complete_cohort_is_left_alone(tiny_root: Path) -> None:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import os
+import platform
 import subprocess
 import sys
 from dataclasses import replace
+from importlib.metadata import version
 
 import numpy as np
 import pytest
@@ -16,6 +18,13 @@ from strokerepro.phantom.atlas import Atlas
 from strokerepro.phantom.dwi import DwiCase, make_dwi_case
 from strokerepro.phantom.dwi_acquisition import draw_acquisition
 from strokerepro.phantom.dwi_config import DWI
+from strokerepro.phantom.writing import array_sha256
+
+# With another value here PHANTOM_VERSION must be another one too.
+PINNED = {"numpy": "2.4.6", "scipy": "1.17.1", "nilearn": "0.14.1"}
+GOLDEN: dict[str, tuple[str, float, float]] = {
+    "dwi": ("", 0.0, 0.0),
+}
 
 SCRIPT = """
 import hashlib
@@ -96,6 +105,22 @@ def test_an_impossible_label_is_refused_in_one_line(atlas: Atlas) -> None:
     demanding = replace(DWI.lesion, min_label_ml=1e6, max_redraws=2)
     with pytest.raises(InputError, match="without a visible lesion"):
         make_dwi_case(1, size_px=32, seed=0, config=replace(DWI, lesion=demanding))
+
+
+def _is_pinned() -> bool:
+    found = {name: version(name) for name in PINNED}
+    return platform.machine() == "x86_64" and found == PINNED
+
+
+def test_the_voxels_are_those_of_the_frozen_version(case: DwiCase) -> None:
+    """Bit for bit with the pinned libraries on x86-64; elsewhere the same within a tolerance."""
+    volumes = {"dwi": case.dwi, "adc": case.adc, "label": case.label, "flair": case.flair}
+    for name, volume in volumes.items():
+        sha256, mean, sd = GOLDEN[name]
+        assert volume.mean() == pytest.approx(mean, rel=1e-3)
+        assert volume.std() == pytest.approx(sd, rel=1e-3)
+        if _is_pinned():
+            assert array_sha256(volume)[:16] == sha256
 
 
 @pytest.mark.slow
