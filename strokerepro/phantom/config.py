@@ -18,7 +18,7 @@ SOURCES = {
     "EDD": "Chen, Bentley, Rueckert, NeuroImage: Clinical 15 (2017), Sec. 4.1, 4.2, 5.5, Table 1",
     "MNI": "MNI152 templates shipped with nilearn (nonlinear, symmetric, 2009a)",
     "physics": "a natural constant or its direct consequence",
-    "fit": "set on lesion-size marginals only (EDD, Sec. 5.5), never on a network's score",
+    "fit": "set on lesion sizes (EDD, Sec. 5.5) and contrast (S4) only, never on a network's score",
 }
 
 

@@ -126,11 +126,8 @@ class LesionConfig:
         0.7,
         0.5,
     )
-    conspicuity: Annotated[Pair, Knob("1: mean, SD of the share of the contrast", "A")] = (
-        0.88,
-        0.15,
-    )
-    conspicuity_limits: Annotated[Pair, Knob("1", "A")] = (0.35, 1.2)
+    conspicuity: Annotated[Pair, Knob("1: mean, SD of the contrast share", "fit")] = (1.0, 0.15)
+    conspicuity_limits: Annotated[Pair, Knob("1", "A")] = (0.4, 1.4)
     elongation_sd: Annotated[float, Knob("SD of the logarithm of each axis", "A")] = 0.25
     coarse_from_mm: Annotated[float, Knob("mm of radius; smaller ones are rough finely", "A")] = 6.0
     roughness: Annotated[Triple, Knob("share of the radius; mm fine; mm coarse", "A")] = (
