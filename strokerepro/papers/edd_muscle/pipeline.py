@@ -187,7 +187,7 @@ class EddMuscle:
         """Score every output against the reference on the prepared grid, in pixels of 1.6 mm."""
         truth = reference(prepared)
         best = best_threshold_dice(prepared.image[0], truth).threshold
-        masks = {**prediction.masks, THRESHOLD: prepared.image[0] >= best}
+        masks = {**prediction.masks, THRESHOLD: prepared.image[0] > best}
         rows = []
         for name, mask in masks.items():
             scores: dict[str, Any] = score_case(

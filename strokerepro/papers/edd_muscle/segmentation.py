@@ -14,7 +14,7 @@ from strokerepro.augment import apply_flip_rotation, draw_flip_rotation, window_
 from strokerepro.errors import InputError
 from strokerepro.inference import predict_slices
 from strokerepro.losses import EnsembleCrossEntropy
-from strokerepro.metrics.overlap import count_overlap
+from strokerepro.metrics import dice
 from strokerepro.networks import build_network
 from strokerepro.networks.edd_muscle import EDDOutput
 from strokerepro.papers.edd_muscle.settings import EddMuscleSettings
@@ -171,7 +171,7 @@ def mean_dice(
     for case in cases:
         probability = segment(network, case.image, settings, fabric)[final_output(settings)]
         mask = probability > settings.threshold
-        values.append(count_overlap(mask, reference(case).astype(bool)).dice)
+        values.append(dice(mask, reference(case)))
     return float(np.nanmean(values))
 
 
