@@ -27,5 +27,7 @@ def book(
                 parameters = {"profile": profile, "train": train}
                 chapters.execute_chapter(name, parameters=parameters)
                 advance(done + 1, len(names), name)
+    chapters.write_status()
+    chapters.write_costs()
     if html:
         print(f"open {chapters.build_html(strict=strict) / 'index.html'}")
