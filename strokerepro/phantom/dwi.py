@@ -174,35 +174,41 @@ def _image(
     atlas: Atlas,
     config: DwiConfig,
 ) -> tuple[NDArray[np.int16], NDArray[np.int16]]:
-    flare_gain, flare_mm = config.acquisition.flare
+    """Diffusion-weighted image and ADC, with receive gain, noise and rounding."""
+    acquisition = config.acquisition
+    gain = sampling.gain * _receive_gain(rng, sampling, scan, atlas, config)
+    tract = 1.0 + load_tract_gain(config.tissue).at(sampling.template_mm)
+    clean = np.zeros((2, *scan.grid.shape))
+    for image, b_value in zip(clean, (acquisition.b_value_s_mm2, 0.0), strict=True):
+        signal = tract * diffusion_weighted(
+            state, disease, config.tissue, scan.echo_time_ms, b_value
+        )
+        image[sampling.near] = gain * signal.reshape(scan.subslices, -1).mean(axis=0)
+    level = float(np.median(clean[0][sampling.near][_is_parenchyma(state, scan)]))
+    noise_sd = level / scan.snr
+    weighted, unweighted = (rician_magnitude(rng, image, noise_sd) for image in clean)
+    dwi = np.rint(weighted * scan.parenchyma_level / level).astype(np.int16)
+    adc = apparent_diffusion(unweighted, weighted, acquisition.b_value_s_mm2)
+    # Scanners leave the ADC out where the unweighted image is hardly above the noise.
+    is_signal = unweighted > acquisition.adc_floor_sd * noise_sd
+    adc = np.where(is_signal, np.minimum(adc, acquisition.adc_max), 0.0)
+    return dwi, np.rint(adc).astype(np.int16)
+
+
+def _receive_gain(
+    rng: np.random.Generator,
+    sampling: Sampling,
+    scan: Acquisition,
+    atlas: Atlas,
+    config: DwiConfig,
+) -> FloatArray:
+    """Smooth gain ``(N,)`` of the coils: a random bias, brighter near the surface."""
+    flare, decay_mm = config.acquisition.flare
     amplitude, sigma_mm = config.acquisition.bias
     centre = sampling.template_mm.reshape(3, scan.subslices, -1)[:, scan.subslices // 2]
     bias = np.exp(amplitude * gaussian_field(rng, sigma_mm).at(centre))
     depth = np.maximum(atlas.depth_mm.at(centre), 0.0)
-    receive = bias * (1.0 + flare_gain * np.exp(-depth / flare_mm)) * sampling.gain
-    tract = 1.0 + load_tract_gain(config.tissue).at(sampling.template_mm)
-    magnitudes: list[FloatArray] = []
-    noise_sd = 0.0
-    for b_value in (config.acquisition.b_value_s_mm2, 0.0):
-        signal = tract * diffusion_weighted(
-            state, disease, config.tissue, scan.echo_time_ms, b_value
-        )
-        clean = np.zeros(scan.grid.shape)
-        clean[sampling.near] = receive * signal.reshape(scan.subslices, -1).mean(axis=0)
-        if not magnitudes:  # the diffusion-weighted image sets the noise of both
-            level = float(np.median(clean[sampling.near][_is_parenchyma(state, scan)]))
-            noise_sd = level / scan.snr
-        magnitudes.append(rician_magnitude(rng, clean, noise_sd))
-    weighted, unweighted = magnitudes
-    dwi = np.rint(weighted * scan.parenchyma_level / level).astype(np.int16)
-    adc = apparent_diffusion(unweighted, weighted, config.acquisition.b_value_s_mm2)
-    # Scanners leave the ADC out where the unweighted image is hardly above the noise.
-    adc = np.where(
-        unweighted > config.acquisition.adc_floor_sd * noise_sd,
-        np.minimum(adc, config.acquisition.adc_max),
-        0.0,
-    )
-    return dwi, np.rint(adc).astype(np.int16)
+    return np.asarray(bias * (1.0 + flare * np.exp(-depth / decay_mm)))
 
 
 def _is_parenchyma(state: TissueState, scan: Acquisition) -> NDArray[np.bool_]:

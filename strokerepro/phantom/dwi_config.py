@@ -157,6 +157,7 @@ class FlairConfig:
 
     field_of_view_mm: Annotated[float, Knob("mm", "A")] = 230.4
     matrix_factor: Annotated[float, Knob("1, relative to size_px", "A")] = 1.5
+    matrix_max: Annotated[int, Knob("pixels, that is 1.2 mm", "A")] = 192
     thickness_mm: Annotated[float, Knob("mm", "A")] = 5.0
     gap_mm: Annotated[float, Knob("mm", "A")] = 0.5
     slices: Annotated[int, Knob("1", "A")] = 26

@@ -34,7 +34,7 @@ def flair_volume(
     subject, disease, atlas
         Whom to image.
     size_px
-        In-plane matrix of the diffusion scan; the FLAIR matrix is larger by a factor.
+        Largest in-plane matrix of the diffusion scan; the FLAIR matrix is larger by a factor.
     config
         All knobs.
 
@@ -68,7 +68,7 @@ def flair_volume(
 def _draw_grid(
     rng: np.random.Generator, size_px: int, sequence: FlairConfig, config: DwiConfig
 ) -> Grid:
-    matrix = round(sequence.matrix_factor * size_px)
+    matrix = min(round(sequence.matrix_factor * size_px), sequence.matrix_max)
     voxel_mm = sequence.field_of_view_mm / matrix
     spacing = (voxel_mm, voxel_mm, sequence.thickness_mm + sequence.gap_mm)
     plain = axial_grid(

@@ -46,7 +46,7 @@ def test_a_tiny_cohort_gives_plausible_numbers(tiny_root: Path) -> None:
     assert 0 < found["mean_size_px"] < 400
     assert 0 <= found["small_share"] <= 1
     assert 1.1 < found["signal_ratio_percentiles_5_50_95"][1] < 2.5
-    assert 1.1 < found["contralateral_ratio_percentiles_5_50_95"][1] < 2.5
+    assert 1.1 < found["interior_ratio_percentiles_5_50_95"][1] < 2.5
     assert np.all(np.diff(found["volume_ml_percentiles"]) >= 0)
     assert found["reference"]["edd_small_share"] == pytest.approx(271 / 361)
 
@@ -67,7 +67,7 @@ def test_the_marginals_are_those_the_phantom_was_frozen_with(tmp_path: Path) -> 
     # Heavy tails: with 80 subjects the standard error of the mean is about 6 px, of the share 5 %.
     assert found["mean_size_px"] == pytest.approx(reference["edd_mean_size_px"], abs=12)
     assert found["small_share"] == pytest.approx(reference["edd_small_share"], abs=0.10)
-    ratio = found["contralateral_ratio_percentiles_5_50_95"][1]
+    ratio = found["interior_ratio_percentiles_5_50_95"][1]
     assert ratio == pytest.approx(reference["eastwood_signal_ratio"], rel=0.15)
     # Smaller than in SOOP by selection: two thirds of the subjects have lacunes or emboli.
     assert found["volume_ml_mean"] < reference["soop_volume_ml_mean"]

@@ -23,7 +23,10 @@ from strokerepro.phantom.writing import array_sha256
 # With another value here PHANTOM_VERSION must be another one too.
 PINNED = {"numpy": "2.4.6", "scipy": "1.17.1", "nilearn": "0.14.1"}
 GOLDEN: dict[str, tuple[str, float, float]] = {
-    "dwi": ("", 0.0, 0.0),
+    "dwi": ("bc855b8001b786af", 74.2258, 109.016),
+    "adc": ("e1f4f65cd3ca4bcc", 195.221, 476.492),
+    "label": ("06594aee87c64174", 0.000268684, 0.0163894),
+    "flair": ("2da8bc68019986ec", 51.6575, 98.1397),
 }
 
 SCRIPT = """
