@@ -52,7 +52,7 @@ def make_cohort(
     cases: int,
     size_px: int,
     seed: int,
-    progress: Callable[[int, int], None] | None = None,
+    progress: Callable[..., None] | None = None,
 ) -> Path:
     """Write a synthetic cohort, or complete one whose writing was interrupted.
 

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from strokerepro.errors import InputError
 from strokerepro.files import atomic_path, cache_root
 
 Arrays = dict[str, NDArray[Any]]
@@ -30,6 +31,11 @@ def cached_arrays(name: str, key: str, build: Callable[[], Arrays]) -> Arrays:
     -------
     dict
         The arrays by name.
+
+    Raises
+    ------
+    InputError
+        When the cache folder cannot be written.
     """
     path = cache_root() / "phantom" / f"{name}-{key[:16]}.npz"
     if path.is_file():
@@ -40,6 +46,13 @@ def cached_arrays(name: str, key: str, build: Callable[[], Arrays]) -> Arrays:
             path.unlink(missing_ok=True)  # a damaged cache file is made anew below
     arrays = build()
     named: dict[str, Any] = dict(arrays)
-    with atomic_path(path) as temporary, temporary.open("wb") as stream:
-        np.savez_compressed(stream, **named)
+    try:
+        with atomic_path(path) as temporary, temporary.open("wb") as stream:
+            np.savez_compressed(stream, **named)
+    except OSError as error:
+        raise InputError(
+            f"{path.parent}: {error}",
+            "a cache folder that can be written",
+            "set STROKEREPRO_CACHE to one",
+        ) from error
     return arrays

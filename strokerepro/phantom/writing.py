@@ -78,7 +78,7 @@ class CohortPlan:
 
 
 def write_cohort(
-    plan: CohortPlan, root: Path, progress: Callable[[int, int], None] | None = None
+    plan: CohortPlan, root: Path, progress: Callable[..., None] | None = None
 ) -> Path:
     """Write all cases that are missing, then the tables and hashes.
 
