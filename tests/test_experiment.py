@@ -130,7 +130,8 @@ def test_a_checkpoint_predicts_as_the_training_run_did(
     cohort = load_cohort("isles2022", root)
     case_id = record.splits["test"][0]
     prepared = job.recipe.method.prepare(cohort[cohort.case_ids.index(case_id)], trained.settings)
-    rows = job.recipe.method.score(trained.predict(prepared, fabric), prepared, trained.settings)
+    prediction = trained.predict(prepared, fabric, variants=True)
+    rows = job.recipe.method.score(prediction, prepared, trained.settings)
     expected = [row for row in record.rows if row["case_id"] == case_id]
     for row, wanted in zip(rows, expected, strict=True):
         assert row["output"] == wanted["output"]

@@ -66,7 +66,7 @@ def evaluate(
         watch = Stopwatch(fabric.device)
         prepared = recipe.method.prepare(cohort[index], recipe.settings)
         watch.lap("preprocess")
-        prediction = trained.predict(prepared, fabric)
+        prediction = trained.predict(prepared, fabric, variants=True)
         seconds.append({**watch.seconds, **prediction.seconds})
         rows = _rows(recipe, prediction, prepared, "test")
         result.rows += rows

@@ -88,8 +88,10 @@ class Trained(Protocol):
     def facts(self) -> Mapping[str, float]:
         """Numbers of the run: parameters, training seconds per stage, candidates, ..."""
 
-    def predict(self, prepared: PreparedCase, fabric: Fabric) -> Prediction:
-        """Segment one prepared case."""
+    def predict(
+        self, prepared: PreparedCase, fabric: Fabric, *, variants: bool = False
+    ) -> Prediction:
+        """Segment one prepared case; with `variants`, also by what is compared on test cases."""
 
     def state(self) -> dict[str, Any]:
         """Return everything needed to restore it: tensors and plain values only."""

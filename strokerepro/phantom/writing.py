@@ -77,9 +77,7 @@ class CohortPlan:
     readme: str
 
 
-def write_cohort(
-    plan: CohortPlan, root: Path, progress: Callable[..., None] | None = None
-) -> Path:
+def write_cohort(plan: CohortPlan, root: Path, progress: Callable[..., None] | None = None) -> Path:
     """Write all cases that are missing, then the tables and hashes.
 
     Parameters

@@ -121,7 +121,10 @@ def test_without_a_trained_muscle_net_the_segmentation_stays_as_it_is() -> None:
     torch.manual_seed(0)
     trained = TrainedEddMuscle(settings, build_segmenter(settings).eval(), None)
     image = np.random.default_rng(0).normal(0, 1, (2, 64, 64)).astype(np.float32)
-    prediction = trained.predict(prepared_case(image, None), make_fabric("cpu", "32-true"))
+    prediction = trained.predict(
+        prepared_case(image, None), make_fabric("cpu", "32-true"), variants=True
+    )
+    assert sum(name.startswith("fusion") for name in prediction.masks) == 4
     for name, mask in prediction.masks.items():
         if name.startswith(("fusion", "edd_muscle")):
             assert (mask == prediction.masks["edd"]).all()

@@ -60,8 +60,10 @@ class TrainedEddMuscle:
     notes: Sequence[str] = ()
     facts: Mapping[str, float] = field(default_factory=dict)
 
-    def predict(self, prepared: PreparedCase, fabric: Fabric) -> Prediction:
-        """Segment one prepared case with every output of the pipeline."""
+    def predict(
+        self, prepared: PreparedCase, fabric: Fabric, *, variants: bool = False
+    ) -> Prediction:
+        """Segment one prepared case with every output; `variants` adds the other fusions."""
         settings, watch = self.settings, Stopwatch(fabric.device)
         maps = segment(self.segmenter, prepared.image, settings, fabric)
         watch.lap("segmenter")
@@ -72,7 +74,7 @@ class TrainedEddMuscle:
             fused = self._fuse(probability, candidates, q, settings.fusion, settings.fusion_scope)
             watch.lap("muscle")
             masks["edd_muscle"] = fused > settings.threshold
-            for rule, scope in FUSIONS:
+            for rule, scope in FUSIONS if variants else ():
                 variant = self._fuse(probability, candidates, q, rule, scope)
                 masks[fusion_name(rule, scope)] = variant > settings.threshold
             probability = fused
