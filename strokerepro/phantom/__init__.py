@@ -29,7 +29,7 @@ __all__ = [
 ]
 
 # Raise it together with any change that alters a voxel; records carry it.
-PHANTOM_VERSION = "1"
+PHANTOM_VERSION = "2"
 
 _CONFIGS = {"dwi": DWI}
 _TABLES = {

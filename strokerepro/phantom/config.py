@@ -16,6 +16,7 @@ SOURCES = {
     "S4": "Eastwood et al., AJNR 2003, abstract, PMC8148666: diffusion signal of infarcts",
     "S11": "Cereda et al. 2016, PMC5076783, and neuroradiologycases.com 2011/10: EPI artefacts",
     "EDD": "Chen, Bentley, Rueckert, NeuroImage: Clinical 15 (2017), Sec. 4.1, 4.2, 5.5, Table 1",
+    "ISLES": "the public images of ISLES 2022 are zero outside the brain; the share is assumed",
     "MNI": "MNI152 templates shipped with nilearn (nonlinear, symmetric, 2009a)",
     "physics": "a natural constant or its direct consequence",
     "fit": "set on lesion sizes (EDD, Sec. 5.5) and contrast (S4) only, never on a network's score",

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from strokerepro.errors import InputError
 from strokerepro.phantom.anatomy import Grid, draw_subject
 from strokerepro.phantom.atlas import Atlas, load_atlas
+from strokerepro.phantom.brain_extraction import extracted_brain
 from strokerepro.phantom.dwi_acquisition import Acquisition, draw_acquisition
 from strokerepro.phantom.dwi_config import DwiConfig
 from strokerepro.phantom.dwi_lesions import (
@@ -174,7 +175,7 @@ def _image(
     atlas: Atlas,
     config: DwiConfig,
 ) -> tuple[NDArray[np.int16], NDArray[np.int16]]:
-    """Diffusion-weighted image and ADC, with receive gain, noise and rounding."""
+    """Diffusion-weighted image and ADC: gain, noise, brain extraction, rounding."""
     acquisition = config.acquisition
     gain = sampling.gain * _receive_gain(rng, sampling, scan, atlas, config)
     tract = 1.0 + load_tract_gain(config.tissue).at(sampling.template_mm)
@@ -187,10 +188,12 @@ def _image(
     level = float(np.median(clean[0][sampling.near][_is_parenchyma(state, scan)]))
     noise_sd = level / scan.snr
     weighted, unweighted = (rician_magnitude(rng, image, noise_sd) for image in clean)
-    dwi = np.rint(weighted * scan.parenchyma_level / level).astype(np.int16)
+    unweighted_level = float(np.median(clean[1][sampling.near][_is_parenchyma(state, scan)]))
+    brain = extracted_brain(clean[1], unweighted_level, acquisition.brain_floor)
+    dwi = np.rint(brain * weighted * scan.parenchyma_level / level).astype(np.int16)
     adc = apparent_diffusion(unweighted, weighted, acquisition.b_value_s_mm2)
     # Scanners leave the ADC out where the unweighted image is hardly above the noise.
-    is_signal = unweighted > acquisition.adc_floor_sd * noise_sd
+    is_signal = brain & (unweighted > acquisition.adc_floor_sd * noise_sd)
     adc = np.where(is_signal, np.minimum(adc, acquisition.adc_max), 0.0)
     return dwi, np.rint(adc).astype(np.int16)
 

@@ -43,6 +43,9 @@ class AcquisitionConfig:
     adc_floor_sd: Annotated[
         float, Knob("noise SD of the b = 0 image below which ADC is 0", "A")
     ] = 8.0
+    brain_floor: Annotated[
+        float, Knob("1, of the parenchyma's signal at b = 0; below it is not brain", "ISLES")
+    ] = 0.2
     adc_max: Annotated[float, Knob("1e-6 mm2/s", "A")] = 4000.0
 
 

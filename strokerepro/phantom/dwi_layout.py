@@ -19,7 +19,7 @@ _README = """SYNTHETIC DATA. No image in this folder shows a person.
 A cohort of simulated acute ischaemic stroke in the folder layout of the ISLES 2022 archive:
 diffusion-weighted image, ADC (1e-6 mm2/s) and mask on one grid, FLAIR on another.
 Anatomy comes from the MNI152 templates, contrast and artefacts from the physics of the scan.
-Skull, eyes and scalp give no signal. The third spacing is slice thickness plus gap.
+Images are zero outside the brain. The third spacing is slice thickness plus gap.
 
 participants.tsv  what was drawn for each subject
 hashes.json       SHA-256 of the integer arrays

@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from strokerepro.phantom.anatomy import Grid, Subject
 from strokerepro.phantom.atlas import Atlas
+from strokerepro.phantom.brain_extraction import extracted_brain
 from strokerepro.phantom.dwi_acquisition import axial_grid
 from strokerepro.phantom.dwi_config import DwiConfig, FlairConfig
 from strokerepro.phantom.dwi_tissue import Disease, fluid_attenuated, tissue_state
@@ -61,7 +62,8 @@ def flair_volume(
     share = (state.tissue[0] + state.tissue[1]).reshape(len(_OFFSETS_MM), -1).mean(axis=0)
     level = float(np.median(clean[near][share > 0.8]))
     noisy = rician_magnitude(rng, clean, level / float(rng.uniform(*sequence.snr)))
-    stored = noisy * (float(rng.uniform(*sequence.parenchyma_level)) / level)
+    brain = extracted_brain(clean, level, config.acquisition.brain_floor)
+    stored = brain * noisy * (float(rng.uniform(*sequence.parenchyma_level)) / level)
     return np.rint(stored).astype(np.int16), grid
 
 
