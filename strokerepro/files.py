@@ -6,8 +6,10 @@ import hashlib
 import json
 import os
 import shutil
+import stat
 import tempfile
 import zipfile
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.resources import files
@@ -109,7 +111,8 @@ def extract_zip(archive: Path, target: Path, *, max_bytes: int) -> list[Path]:
     """Extract a zip archive that is not trusted.
 
     Nothing is written unless every member stays inside `target`, none is a link, and the
-    unpacked size is within `max_bytes`, both as announced and as found while unpacking.
+    announced size is within `max_bytes`; no member is read beyond its announced size. Each file
+    is whole or absent, but those before a broken member stay.
 
     Parameters
     ----------
@@ -135,7 +138,8 @@ def extract_zip(archive: Path, target: Path, *, max_bytes: int) -> list[Path]:
             members = [member for member in opened.infolist() if not member.is_dir()]
             _refuse_unsafe(archive, members, max_bytes)
             return [_extract_member(opened, member, target) for member in members]
-    except zipfile.BadZipFile as error:
+    # A damaged stream is a zlib or end-of-file error, an encrypted member a RuntimeError.
+    except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError) as error:
         raise InputError(
             f"{archive.name}: {error}", "a complete zip archive", "delete it and fetch it again"
         ) from error
@@ -150,9 +154,10 @@ def _refuse_unsafe(archive: Path, members: list[zipfile.ZipInfo], max_bytes: int
             "check that the archive is the published one",
         )
     for member in members:
-        parts = PurePosixPath(member.filename.replace("\\", "/"))
-        is_link = (member.external_attr >> 16) & 0o170000 == 0o120000
-        if parts.is_absolute() or ".." in parts.parts or ":" in parts.parts[0] or is_link:
+        place = PurePosixPath(member.filename.replace("\\", "/"))
+        is_link = stat.S_ISLNK(member.external_attr >> 16)
+        nowhere = not place.parts or place.is_absolute() or ".." in place.parts
+        if nowhere or ":" in place.parts[0] or is_link:
             raise InputError(
                 f"{archive.name} with the unsafe member {member.filename!r}",
                 "plain files inside the target folder",
