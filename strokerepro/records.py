@@ -126,8 +126,9 @@ def save_record(
 
 def save_arrays(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
     """Write arrays as a compressed npz of at most `MAX_ARRAYS_BYTES`."""
+    named: dict[str, Any] = dict(arrays)  # nothing else: older numpy stores every keyword
     with atomic_path(path) as temporary:
-        np.savez_compressed(temporary, allow_pickle=False, **dict(arrays))
+        np.savez_compressed(temporary, **named)
         size = temporary.stat().st_size
         if size > MAX_ARRAYS_BYTES:
             raise InputError(
