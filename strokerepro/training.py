@@ -7,6 +7,7 @@ and continues from them.
 
 from __future__ import annotations
 
+import io
 import math
 import time
 from collections.abc import Callable, Mapping
@@ -212,8 +213,11 @@ def _keep_selected(state: Progress, parts: Parts) -> None:
 
 def save_state(path: Path, state: Mapping[str, Any]) -> None:
     """Write tensors and plain values to `path`, wholly or not at all."""
-    with atomic_path(path) as temporary, temporary.open("wb") as stream:
-        torch.save(dict(state), stream)
+    # By way of memory, since torch reports a full disk as a fault of its own archive.
+    content = io.BytesIO()
+    torch.save(dict(state), content)
+    with atomic_path(path) as temporary:
+        temporary.write_bytes(content.getbuffer())
 
 
 def load_state(path: Path) -> dict[str, Any]:

@@ -1,4 +1,7 @@
-"""The `strokerepro` command: exit code 0 done, 1 failed, 2 wrong use; errors are one line."""
+"""The `strokerepro` command; errors are one line.
+
+Exit codes: 0 done, 1 failed, 2 wrong use, 130 interrupted by Ctrl-C.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +13,8 @@ import typer
 
 from strokerepro.cli import book, data, inspect, predict, run
 from strokerepro.errors import InputError
+
+_INTERRUPTED = 130  # as shells report SIGINT; typer returns it in place of an exception
 
 app = typer.Typer(
     help="Five stroke-lesion-segmentation papers, reproduced literately and honestly.",
@@ -40,11 +45,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
     try:
         result = app(given, standalone_mode=False)
     except (typer.Abort, KeyboardInterrupt):
-        _fail("interrupted; the same command continues where it stopped", 1)
+        result = _INTERRUPTED
     except Exception as error:
         if debug:
             raise
         _fail(*_describe(error))
+    if result == _INTERRUPTED:
+        _fail("interrupted; the same command continues where it stopped", _INTERRUPTED)
     sys.exit(result if isinstance(result, int) else 0)
 
 
@@ -66,5 +73,5 @@ def _describe(error: Exception) -> tuple[str, int]:
 
 
 def _fail(line: str, code: int) -> None:
-    print(f"strokerepro: {line}", file=sys.stderr)
+    print(f"strokerepro: {' '.join(line.split())}", file=sys.stderr)
     sys.exit(code)

@@ -11,7 +11,7 @@ import typer
 
 from strokerepro.cli.output import print_json, print_table
 from strokerepro.cohort import read_case_dir, read_volume, save_volume
-from strokerepro.errors import InputError
+from strokerepro.errors import InputError, UsageError
 from strokerepro.experiment import load_trained, make_fabric
 from strokerepro.files import write_text
 from strokerepro.inference import Stopwatch
@@ -36,9 +36,9 @@ def predict(
     as_json: Json = False,
 ) -> None:
     """Segment one case on its own grid and print the time of each stage."""
-    for path in filter(None, (out, probability)):
-        if not path.name.endswith((".nii", ".nii.gz")):
-            raise InputError(f"--out {path.name}", "a name ending in .nii.gz", "rename it")
+    for option, path in (("--out", out), ("--probability", probability)):
+        if path is not None and not path.name.endswith((".nii", ".nii.gz")):
+            raise UsageError(f"{option} {path.name}", "a name ending in .nii.gz", "rename it")
     recipe = get_recipe(slug)
     fabric = make_fabric(device, recipe.settings.precision)
     trained = load_trained(recipe, checkpoint, fabric)

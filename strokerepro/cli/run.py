@@ -62,9 +62,7 @@ def parse_folds(text: str) -> list[int]:
 
 def _recipes(recipe: Recipe, ablation: str, pairs: list[str], name: str) -> list[Recipe]:
     if ablation == "all":
-        quick_only = recipe.profile_name == "quick"
-        chosen = [key for key, item in recipe.ablations.items() if item.in_quick or not quick_only]
-        recipes = [recipe, *(recipe.ablation(key) for key in chosen)]
+        recipes = [recipe.ablation(key) for key in recipe.experiments]
     else:
         recipes = [recipe.ablation(ablation)]
     if not pairs:

@@ -13,7 +13,7 @@ import pandas as pd
 
 from strokerepro import phantom
 from strokerepro.cohort import Cohort
-from strokerepro.experiment.evaluation import to_uint8
+from strokerepro.experiment.evaluation import richest_slices, to_uint8
 from strokerepro.files import write_text
 from strokerepro.phantom.acceptance import acceptance
 from strokerepro.records import save_arrays
@@ -67,7 +67,7 @@ def _examples(cohort: Cohort, subjects: pd.DataFrame) -> Mapping[str, np.ndarray
     for kind, case_id in typical.items():
         case = cohort[cohort.case_ids.index(case_id)]
         assert case.label is not None
-        slices = _richest(case.label)
+        slices = richest_slices(case.label, _SLICES_PER_TYPE)
         arrays[f"{kind}/image"] = to_uint8(case.arrays["dwi"])[slices]
         arrays[f"{kind}/lesion"] = case.label[slices]
         arrays[f"{kind}/spacing_mm"] = np.array(case.spacing_mm)
@@ -82,12 +82,6 @@ def _typical_cases(subjects: pd.DataFrame) -> dict[str, str]:
         distance = (group["lesion_volume_ml"] - group["lesion_volume_ml"].median()).abs()
         typical[str(kind)] = str(group["participant_id"].iloc[int(distance.argmin())])
     return typical
-
-
-def _richest(label: np.ndarray) -> slice:
-    centre = int(label.sum(axis=(1, 2)).argmax())
-    first = max(0, min(centre - _SLICES_PER_TYPE // 2, len(label) - _SLICES_PER_TYPE))
-    return slice(first, first + _SLICES_PER_TYPE)
 
 
 def _lesion_frequency(cohort: Cohort) -> tuple[np.ndarray, np.ndarray]:

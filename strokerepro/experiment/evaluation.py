@@ -55,6 +55,11 @@ def evaluate(
         Prepared training and validation cases.
     fabric
         Device and precision.
+
+    Returns
+    -------
+    Evaluation
+        Rows of all splits; times, in seconds, and pictures of the test cases.
     """
     result = Evaluation()
     for part, cases in zip(("train", "val"), development, strict=True):
@@ -107,7 +112,7 @@ def _pictures(shown: list[_Shown], outputs: Sequence[str]) -> dict[str, np.ndarr
     for rank, item in chosen.items():
         label = item.prepared.label
         assert label is not None  # only cases with a finite Dice are shown
-        slices = _around(int(label.sum(axis=(1, 2)).argmax()), label.shape[0])
+        slices = richest_slices(label, _SHOWN_SLICES)
         arrays[f"{rank}/image"] = to_uint8(item.prepared.image[0])[slices]
         arrays[f"{rank}/truth"] = label[slices]
         for name in outputs:
@@ -115,9 +120,11 @@ def _pictures(shown: list[_Shown], outputs: Sequence[str]) -> dict[str, np.ndarr
     return arrays
 
 
-def _around(centre: int, n_slices: int) -> slice:
-    first = max(0, min(centre - _SHOWN_SLICES // 2, n_slices - _SHOWN_SLICES))
-    return slice(first, first + _SHOWN_SLICES)
+def richest_slices(label: np.ndarray, count: int) -> slice:
+    """`count` slices of a ``(Z, Y, X)`` mask around the one with most lesion, inside the volume."""
+    centre = int(label.sum(axis=(1, 2)).argmax())
+    first = max(0, min(centre - count // 2, len(label) - count))
+    return slice(first, first + count)
 
 
 def to_uint8(image: np.ndarray) -> np.ndarray:

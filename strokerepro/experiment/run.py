@@ -90,12 +90,25 @@ def run_experiment(recipe: Recipe, **options: Any) -> list[RunRecord]:
     return [run(job, **options) for job in jobs(recipe, **selection)]
 
 
-def available(recipe: Recipe, names: Iterable[str], **options: Any) -> dict[str, list[RunRecord]]:
-    """Records of those experiments that have been run, by name; the others are left out."""
+def available(
+    recipe: Recipe, *, train: TrainMode = "never", **options: Any
+) -> dict[str, list[RunRecord]]:
+    """Records of all experiments of a recipe, by name; those without a record are left out.
+
+    Parameters
+    ----------
+    recipe
+        At its profile.
+    train
+        As in `run`; experiments beyond those that the profile covers are only read.
+    **options
+        Further options of `run_experiment`.
+    """
     found = {}
-    for name in names:
+    for name in ("main", *recipe.ablations):
+        mode = train if name in recipe.experiments else "never"
         try:
-            found[name] = run_experiment(recipe.ablation(name), **{**options, "train": "never"})
+            found[name] = run_experiment(recipe.ablation(name), train=mode, **options)
         except MissingRecordError:
             continue
     return found

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from strokerepro import records
 from strokerepro.cohort import Split, load_cohort
+from strokerepro.errors import InputError
 from strokerepro.experiment.evaluation import evaluate
 from strokerepro.experiment.jobs import Job, data_hash
 from strokerepro.experiment.run import (
@@ -20,6 +21,7 @@ from strokerepro.experiment.run import (
 )
 from strokerepro.files import hash_json
 from strokerepro.records import RunRecord
+from strokerepro.training import load_state
 
 
 def transfer(
@@ -57,6 +59,8 @@ def transfer(
     ------
     MissingRecordError
         Neither data and weights nor a record.
+    InputError
+        Weights or a record of another recipe.
     """
     name = f"transfer-{job.recipe.name}"
     weights = checkpoint_path(job, results_dir)
@@ -71,7 +75,22 @@ def transfer(
             f"a committed record, or cases of {data} and the weights {weights}",
             f"set STROKEREPRO_REAL_DATA and run `strokerepro run {job.recipe.slug} --folds 0`",
         )
-    return records.load_record(path)
+    record = records.load_record(path)
+    _check_key(path, record.key, _key(job, data))
+    return record
+
+
+def _key(job: Job, data: str) -> str:
+    return hash_json([job.key, data_hash(data)])
+
+
+def _check_key(path: Path, found: str | None, wanted: str) -> None:
+    if found != wanted:
+        raise InputError(
+            f"{path.name}, made with another recipe or other data",
+            "one of this recipe and data",
+            "run the training and the test again with --force, or choose another --results-dir",
+        )
 
 
 def _test(
@@ -79,6 +98,7 @@ def _test(
 ) -> RunRecord:
     started = time.perf_counter()
     fabric = make_fabric(device, job.recipe.settings.precision)
+    _check_key(weights, load_state(weights).get("key"), job.key)
     trained = load_trained(job.recipe, weights, fabric)
     cohort = load_cohort(data, root)
     split = Split(train=(), test=tuple(range(len(cohort))))
@@ -87,7 +107,7 @@ def _test(
     result = evaluate(recipe, cohort, split, trained, ((), ()), fabric)
     record = RunRecord(
         slug=recipe.slug, name=name, profile=recipe.profile_name, data=data, fold=job.fold,
-        n_folds=job.n_folds, seed=job.seed, key=hash_json([job.key, data_hash(data)]),
+        n_folds=job.n_folds, seed=job.seed, key=_key(job, data),
         settings=recipe.settings_dict(),
         splits={"train": [], "val": [], "test": list(cohort.case_ids)}, rows=result.rows,
         curves={}, timings_s=result.timings_s, facts={},

@@ -204,6 +204,13 @@ class Recipe:
         recipe = self.replace(self.ablations[name].replaces, f"ablation {name}")
         return dataclasses.replace(recipe, name=name)
 
+    @property
+    def experiments(self) -> tuple[str, ...]:
+        """Experiments that the profile covers: the main one, and the quick ones or all."""
+        everything = self.profile_name in ("full", "paper")
+        chosen = [name for name, item in self.ablations.items() if everything or item.in_quick]
+        return ("main", *chosen)
+
     def replace(self, values: Mapping[str, Any], reason: str, name: str | None = None) -> Recipe:
         """Return the recipe with other values for some settings.
 

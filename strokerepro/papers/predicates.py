@@ -9,6 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from strokerepro.errors import InputError
+
 Expected = Literal["increase", "decrease", "no difference"]
 Subset = Literal["all", "small", "large"]
 
@@ -29,6 +31,11 @@ class PairedDifference:
         Largest difference that counts as none.
     subset
         Cases with small or large lesions only (cut at the cohort's mean lesion size), or all.
+
+    Raises
+    ------
+    InputError
+        If a margin is missing where no difference is expected, or given where one is.
     """
 
     first: str
@@ -37,6 +44,14 @@ class PairedDifference:
     expected: Expected
     margin: float | None = None
     subset: Subset = "all"
+
+    def __post_init__(self) -> None:
+        if (self.expected == "no difference") == (self.margin is None):
+            raise InputError(
+                f"an expected {self.expected} with the margin {self.margin}",
+                "a margin exactly if no difference is expected",
+                "state the largest difference that counts as none",
+            )
 
     @property
     def runs(self) -> tuple[str, ...]:

@@ -51,12 +51,12 @@ def judge_claims(recipe: Recipe, records: Records, *, status: Status) -> list[Ve
     status
         Which data the records come from.
     """
-    rows = method_rows(records)
+    rows = method_rows(records) if any(records.values()) else pd.DataFrame()
     return [_judge_claim(claim, rows, records, status) for claim in recipe.claims]
 
 
 def _judge_claim(claim: Claim, rows: pd.DataFrame, records: Records, status: Status) -> Verdict:
-    missing = [run for run in claim.runs if run not in records]
+    missing = [run for run in claim.runs if not records.get(run)]
     if missing:
         reason = f"no record of {', '.join(missing)} in this profile"
         return Verdict(claim.name, claim.text, "not attempted", "not tested", reason)

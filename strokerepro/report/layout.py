@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import pandas as pd
 
+from strokerepro.report.published import NOT_RUN
 from strokerepro.report.statistics import PairedTest, holm
 
 
@@ -23,22 +24,33 @@ def side_by_side(table: pd.DataFrame, digits: int = 2) -> pd.DataFrame:
     -------
     pandas.DataFrame
         Index: the method. Columns: metric, then ``paper (...)`` and ``ours (...)``; last ``n``
-        and ``undefined``, the cases behind ours and those left out of some mean.
+        and ``undefined``, the cases behind ours and those left out of some mean. A number that
+        does not exist is ``-``.
     """
     lines = []
     for name, part in table.groupby("row", sort=False):
         line: dict[tuple[str, str], object] = {("", "method"): name}
         for _, cell in part.iterrows():
             line[(cell["metric"], f"paper ({cell['paper_data']})")] = _number(cell["paper"], digits)
-            ours = _number(cell["ours"], digits)
-            spread = "" if pd.isna(cell["ours_sd"]) else f" ± {cell['ours_sd']:.{digits}f}"
-            line[(cell["metric"], f"ours ({cell['data']})")] = ours + spread
+            ours = _mean_sd(cell["ours"], cell["ours_sd"], digits)
+            line[(cell["metric"], f"ours ({cell['data']})")] = ours
         line[("cases", "n")] = int(part["n"].max())
         line[("cases", "undefined")] = int(part["n_undefined"].max())
         lines.append(line)
-    frame = pd.DataFrame(lines)
-    frame.columns = pd.MultiIndex.from_tuples(list(lines[0]))
+    columns = _paired_columns(table)
+    cells = [[line.get(column, "-") for column in columns] for line in lines]
+    frame = pd.DataFrame(cells, columns=pd.MultiIndex.from_tuples(columns))
     return frame.set_index([("", "method")]).rename_axis(index="method")
+
+
+def _paired_columns(table: pd.DataFrame) -> list[tuple[str, str]]:
+    """Columns of `side_by_side`: a metric that was run for one method needs no "not run"."""
+    columns = [("", "method")]
+    for metric, part in table.groupby("metric", sort=False):
+        columns += [(str(metric), f"paper ({data})") for data in part["paper_data"].unique()]
+        run = [data for data in part["data"].unique() if data != NOT_RUN]
+        columns += [(str(metric), f"ours ({data})") for data in run or [NOT_RUN]]
+    return [*columns, ("cases", "n"), ("cases", "undefined")]
 
 
 def means(table: pd.DataFrame, by: str, digits: int = 2) -> pd.DataFrame:
@@ -57,7 +69,7 @@ def means(table: pd.DataFrame, by: str, digits: int = 2) -> pd.DataFrame:
     for name, part in table.groupby(by, sort=False):
         line: dict[str, object] = {by: name}
         for _, cell in part.iterrows():
-            line[cell["metric"]] = f"{_number(cell['mean'], digits)} ± {cell['sd']:.{digits}f}"
+            line[cell["metric"]] = _mean_sd(cell["mean"], cell["sd"], digits)
         line |= {"n": int(part["n"].max()), "undefined": int(part["n_undefined"].max())}
         lines.append({**line, "data": part["data"].iloc[0]})
     return pd.DataFrame(lines).set_index(by)
@@ -87,6 +99,11 @@ def comparison_table(tests: Sequence[tuple[str, PairedTest]], digits: int = 3) -
         for (name, test), p in zip(tests, adjusted, strict=True)
     ]
     return pd.DataFrame(rows).set_index("comparison")
+
+
+def _mean_sd(mean: float, sd: float, digits: int) -> str:
+    spread = "" if pd.isna(sd) else f" ± {sd:.{digits}f}"
+    return _number(mean, digits) + spread
 
 
 def _number(value: float, digits: int) -> str:

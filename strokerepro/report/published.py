@@ -10,6 +10,9 @@ import pandas as pd
 from strokerepro.errors import InputError, UsageError
 from strokerepro.files import bundled
 
+#: Stands for the data behind a number of ours that does not exist.
+NOT_RUN = "not run"
+
 
 class ProvenancedValue(Protocol):
     """A setting with the source of its value."""
@@ -124,7 +127,7 @@ def paper_vs_ours(
     table = table.merge(measured, how="left", on=[by, "key"])
     counts = ["n", "n_undefined", "n_sentinel"]
     table[counts] = table[counts].fillna(0).astype(int)
-    table = table.fillna({"data": "not run"}).assign(paper_data=paper_data)
+    table = table.fillna({"data": NOT_RUN}).assign(paper_data=paper_data)
     return table[["row", "metric", "paper", "paper_data", "ours", "ours_sd", *counts, "data"]]
 
 

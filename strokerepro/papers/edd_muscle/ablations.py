@@ -138,7 +138,7 @@ PROFILES: Mapping[str, Mapping[str, Any]] = MappingProxyType(
         },
         "quick": {
             "width_scale": 0.25, "bn_momentum": 0.1, "batch": 32,
-            "steps": 400, "validate_every": 50, "muscle_batch": 64, "muscle_steps": 400,
+            "steps": 1200, "validate_every": 100, "muscle_batch": 64, "muscle_steps": 600,
         },
         "full": {"steps": 10_000, "muscle_steps": 10_000, "bn_momentum": 0.01},
         "paper": {},

@@ -14,6 +14,7 @@ from strokerepro.cohort import patient_folds
 from strokerepro.networks import build_network
 from strokerepro.papers.edd_muscle.segmentation import (
     final_output,
+    on_device,
     reference,
     segment,
     train_segmenter,
@@ -124,7 +125,7 @@ def train_muscle(
     """
     fabric = context.fabric
     torch.manual_seed(int(context.generator("muscle").initial_seed() % 2**31))
-    network = build_muscle(settings).to(fabric.device)
+    network = on_device(build_muscle(settings), fabric)
     optimizer = torch.optim.SGD(network.parameters(), lr=settings.muscle_lr, momentum=0.9)
     generator = context.generator("muscle/batches")
     patches = fabric.to_device(torch.from_numpy(candidates.patches))
@@ -176,8 +177,11 @@ def _turn(patches: Tensor, element: int) -> Tensor:
 @torch.no_grad()
 def judge(network: nn.Module, candidates: Candidates, fabric: Fabric) -> np.ndarray:
     """Probability ``(N,)`` that each candidate is a real lesion."""
-    if len(candidates.patches) == 0:
+    if len(candidates) == 0:
         return np.zeros(0, np.float32)
     patches = fabric.to_device(torch.from_numpy(candidates.patches))
-    probability: np.ndarray = network(patches).float().softmax(1)[:, 1].cpu().numpy()
+    patches = patches.contiguous(memory_format=torch.channels_last)
+    with fabric.autocast():
+        logits = network(patches)
+    probability: np.ndarray = logits.float().softmax(1)[:, 1].cpu().numpy()
     return probability

@@ -23,6 +23,7 @@ from strokerepro.papers.edd_muscle.candidates import (
 from strokerepro.papers.edd_muscle.segmentation import (
     build_segmenter,
     final_output,
+    on_device,
     reference,
     segment,
     train_segmenter,
@@ -180,8 +181,8 @@ class EddMuscle:
         if state["muscle"] is not None:
             muscle = build_muscle(settings)
             muscle.load_state_dict(state["muscle"])
-            muscle = muscle.to(fabric.device).eval()
-        return TrainedEddMuscle(settings, segmenter.to(fabric.device).eval(), muscle)
+            muscle = on_device(muscle, fabric).eval()
+        return TrainedEddMuscle(settings, on_device(segmenter, fabric).eval(), muscle)
 
     def score(
         self, prediction: Prediction, prepared: PreparedCase, settings: EddMuscleSettings
