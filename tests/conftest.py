@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -75,19 +76,30 @@ def _write_tiny_case(root: Path, number: int, shape: Shape, spacing: Spacing, se
     _write_nifti(mask, images["msk"], spacing)
 
 
-@pytest.fixture
-def tiny_cohort(tmp_path: Path) -> TinyCohort:
-    """Writer of a cohort in the layout of ISLES 2022; it returns the folder above ``ISLES-2022``.
+@pytest.fixture(scope="session")
+def write_cohort() -> TinyCohort:
+    """Writer of a cohort in the layout of ISLES 2022, for fixtures that outlive one test.
 
-    ``tiny_cohort(cases=3, shape=(7, 24, 20), spacing_mm=(2, 2, 2), seed=0)``: DWI, ADC, FLAIR on
-    a grid of its own, and a mask with a lesion of 3 x 5 x 5 voxels.
+    ``write_cohort(folder, cases=3, shape=(7, 24, 20), spacing_mm=(2, 2, 2), seed=0)`` returns
+    `folder`, the one above ``ISLES-2022``: DWI, ADC, FLAIR on a grid of its own, and a mask with a
+    lesion of 3 x 5 x 5 voxels.
     """
 
     def write(
-        cases: int = 3, shape: Shape = (7, 24, 20), spacing_mm: Spacing = (2, 2, 2), seed: int = 0
+        folder: Path,
+        cases: int = 3,
+        shape: Shape = (7, 24, 20),
+        spacing_mm: Spacing = (2, 2, 2),
+        seed: int = 0,
     ) -> Path:
         for number in range(1, cases + 1):
-            _write_tiny_case(tmp_path / "ISLES-2022", number, shape, spacing_mm, seed)
-        return tmp_path
+            _write_tiny_case(folder / "ISLES-2022", number, shape, spacing_mm, seed)
+        return folder
 
     return write
+
+
+@pytest.fixture
+def tiny_cohort(tmp_path: Path, write_cohort: TinyCohort) -> TinyCohort:
+    """`write_cohort` into the test's own folder: ``tiny_cohort(cases=3, ...)``."""
+    return functools.partial(write_cohort, tmp_path)
