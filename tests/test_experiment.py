@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import itertools
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -11,79 +13,113 @@ import pytest
 
 from strokerepro import experiment, records
 from strokerepro.cohort import load_cohort
-from strokerepro.errors import InputError
+from strokerepro.errors import InputError, UsageError
 from strokerepro.experiment import Job, MissingRecordError, jobs, run
 from strokerepro.papers import get_recipe
 from strokerepro.papers.base import Recipe
+from strokerepro.records import RunRecord
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def recipe() -> Recipe:
     """The smoke profile, on thin slices as they are."""
     return get_recipe("edd_muscle").profile("smoke")
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def job(recipe: Recipe) -> Job:
     """The first fold on files in the layout of ISLES 2022."""
     return jobs(recipe, data="isles2022", folds=[0])[0]
 
 
+@pytest.fixture(scope="module")
+def root(write_cohort: Callable[..., Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Six cases in the layout of ISLES 2022; tests must not change them."""
+    return write_cohort(tmp_path_factory.mktemp("cohort"), cases=6)
+
+
+@dataclass(frozen=True)
+class Made:
+    """What one run returned, and the folder it wrote to; tests must not change it."""
+
+    record: RunRecord
+    folder: Path
+
+
+@pytest.fixture(scope="module")
+def made(job: Job, root: Path, tmp_path_factory: pytest.TempPathFactory) -> Made:
+    """One whole run, shared by the tests that only look at it."""
+    folder = tmp_path_factory.mktemp("runs")
+    return Made(run(job, root=root, results_dir=folder, train="missing"), folder)
+
+
 def test_a_run_writes_a_record_that_the_next_run_reads(
-    job: Job, tiny_cohort: Callable[..., Path], tmp_path: Path
+    job: Job, made: Made, tmp_path: Path
 ) -> None:
     """The second call returns the same record without training."""
-    root, results = tiny_cohort(cases=6), tmp_path / "runs"
-    made = run(job, root=root, results_dir=results, train="missing")
-    again = run(job, root=tmp_path / "nowhere", results_dir=results, train="never")
+    again = run(job, root=tmp_path / "nowhere", results_dir=made.folder, train="never")
     assert (
         again.model_dump_json()
-        == records.load_record(results / "edd_muscle" / f"{job.stem}.json").model_dump_json()
+        == records.load_record(made.folder / "edd_muscle" / f"{job.stem}.json").model_dump_json()
     )
-    assert again.key == made.key == job.key
+    assert again.key == made.record.key == job.key
     assert {row["split"] for row in again.rows} == {"train", "val", "test"}
     assert {"preprocess", "segmenter", "muscle", "total"} <= set(again.timings_s)
 
 
-def test_only_the_record_and_the_weights_are_left(
-    job: Job, tiny_cohort: Callable[..., Path], tmp_path: Path
-) -> None:
+def test_only_the_record_and_the_weights_are_left(job: Job, made: Made) -> None:
     """Partial checkpoints and temporary files are gone after a complete run."""
-    run(job, root=tiny_cohort(cases=6), results_dir=tmp_path / "runs")
-    suffixes = {path.suffix for path in (tmp_path / "runs" / "edd_muscle").iterdir()}
-    assert suffixes <= {".json", ".npz", ".ckpt"}
-    assert not list((tmp_path / "runs" / "edd_muscle").glob("*partial*"))
+    left = {path.name for path in (made.folder / "edd_muscle").iterdir()}
+    assert left == {f"{job.stem}{suffix}" for suffix in (".json", ".npz", ".ckpt")}
 
 
 def test_the_same_seed_gives_the_same_scores_and_curves(
-    job: Job, tiny_cohort: Callable[..., Path], tmp_path: Path
+    job: Job, root: Path, made: Made, tmp_path: Path
 ) -> None:
     """Two trainings on one machine agree in every number but the times."""
-    root = tiny_cohort(cases=6)
-    first = run(job, root=root, results_dir=tmp_path / "a")
-    second = run(job, root=root, results_dir=tmp_path / "b")
-    assert str(first.rows) == str(second.rows)
-    assert first.curves == second.curves
+    second = run(job, root=root, results_dir=tmp_path)
+    assert str(second.rows) == str(made.record.rows)
+    assert second.curves == made.record.curves
 
 
 def test_an_interrupted_run_continues_to_the_same_record(
-    job: Job, tiny_cohort: Callable[..., Path], tmp_path: Path
+    job: Job, root: Path, made: Made, tmp_path: Path
 ) -> None:
     """Ctrl-C after the first validation leaves a checkpoint, and the rerun ends as if nothing."""
-    root = tiny_cohort(cases=6)
-    whole = run(job, root=root, results_dir=tmp_path / "whole")
 
     def interrupt(done: int, total: int, note: str) -> None:
         if done > 10:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        run(job, root=root, results_dir=tmp_path / "cut", advance=interrupt)
-    left = [path.name for path in (tmp_path / "cut" / "edd_muscle").iterdir()]
+        run(job, root=root, results_dir=tmp_path, advance=interrupt)
+    left = [path.name for path in (tmp_path / "edd_muscle").iterdir()]
     assert left == [f"{job.stem}.segmenter.partial.ckpt"]
-    resumed = run(job, root=root, results_dir=tmp_path / "cut")
-    assert str(resumed.rows) == str(whole.rows)
-    assert resumed.curves == whole.curves
+    resumed = run(job, root=root, results_dir=tmp_path)
+    assert str(resumed.rows) == str(made.record.rows)
+    assert resumed.curves == made.record.curves
+
+
+@pytest.mark.parametrize("cause", [KeyboardInterrupt(), OSError(errno.ENOSPC, "full")])
+def test_an_error_while_scoring_leaves_no_record(
+    job: Job, root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cause: BaseException
+) -> None:
+    """A record stands for a complete evaluation, or is not there."""
+
+    def fail(*arguments: object, **options: object) -> None:
+        raise cause
+
+    monkeypatch.setattr(type(job.recipe.method), "score", fail)
+    with pytest.raises(type(cause)):
+        run(job, root=root, results_dir=tmp_path)
+    assert not list(tmp_path.rglob("*.json"))
+
+
+def test_a_mode_of_training_that_does_not_exist_trains_nothing(job: Job, tmp_path: Path) -> None:
+    """A misspelt ``never`` must not start hours of training."""
+    with pytest.raises(UsageError, match="did you mean never"):
+        run(job, results_dir=tmp_path, train="nevr")
+    assert not list(tmp_path.iterdir())
 
 
 def test_reading_a_missing_record_names_the_command_that_makes_it(job: Job, tmp_path: Path) -> None:
@@ -94,13 +130,12 @@ def test_reading_a_missing_record_names_the_command_that_makes_it(job: Job, tmp_
 
 
 def test_a_record_of_another_recipe_is_refused_and_says_in_what_it_differs(
-    recipe: Recipe, job: Job, tiny_cohort: Callable[..., Path], tmp_path: Path
+    recipe: Recipe, made: Made
 ) -> None:
     """A changed setting under the same name is not answered with the old result."""
-    run(job, root=tiny_cohort(cases=6), results_dir=tmp_path)
     changed = jobs(recipe.replace({"lr": 0.01}, "user"), data="isles2022", folds=[0])[0]
     with pytest.raises(InputError, match=r"differs in lr"):
-        run(changed, results_dir=tmp_path, train="missing")
+        run(changed, results_dir=made.folder, train="missing")
 
 
 def test_no_patient_is_in_two_parts_of_a_split(
@@ -118,14 +153,11 @@ def test_no_patient_is_in_two_parts_of_a_split(
     assert sorted(tested) == list(range(9))
 
 
-def test_a_checkpoint_predicts_as_the_training_run_did(
-    job: Job, tiny_cohort: Callable[..., Path], tmp_path: Path
-) -> None:
+def test_a_checkpoint_predicts_as_the_training_run_did(job: Job, root: Path, made: Made) -> None:
     """Restored networks give the scores that stand in the record."""
-    root = tiny_cohort(cases=6)
-    record = run(job, root=root, results_dir=tmp_path)
+    record = made.record
     fabric = experiment.make_fabric("cpu", job.recipe.settings.precision)
-    path = experiment.checkpoint_path(job, tmp_path)
+    path = experiment.checkpoint_path(job, made.folder)
     trained = experiment.load_trained(job.recipe, path, fabric)
     cohort = load_cohort("isles2022", root)
     case_id = record.splits["test"][0]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Any
 
 import pandas as pd
@@ -65,13 +66,23 @@ def _recipes(recipe: Recipe, ablation: str, pairs: list[str], name: str) -> list
         recipes = [recipe.ablation(key) for key in recipe.experiments]
     else:
         recipes = [recipe.ablation(ablation)]
-    if not pairs:
+    if not pairs and not name:
         return recipes
+    _check_own_run(recipe, ablation, pairs, name)
+    return [item.replace(_parse_pairs(pairs), "set by the user", name=name) for item in recipes]
+
+
+def _check_own_run(recipe: Recipe, ablation: str, pairs: list[str], name: str) -> None:
     if not name:
         raise UsageError("--set without --name", "a name for the new run", "add --name mine")
+    if not pairs:
+        raise UsageError("--name without --set", "what is different", "add --set FIELD=VALUE")
+    if ablation == "all":
+        raise UsageError("--set with --ablation all", "one experiment", "name one --ablation")
     if name == "main" or name in recipe.ablations:
         raise UsageError(f"--name {name}, which is taken", "a new name", "choose another one")
-    return [item.replace(_parse_pairs(pairs), "set by the user", name=name) for item in recipes]
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_-]*", name):  # it becomes part of a file name
+        raise UsageError(f"--name {name}", "letters, digits, _ and -", "choose such a name")
 
 
 def _parse_pairs(pairs: list[str]) -> dict[str, Any]:

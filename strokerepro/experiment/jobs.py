@@ -57,8 +57,15 @@ def jobs(
     folds
         Folds to run; by default all for the main experiment and the first for any other.
     seed
-        Seed of training; the folds do not depend on it.
+        Seed of training, not negative; the folds do not depend on it.
+
+    Raises
+    ------
+    UsageError
+        A fold, a seed or a cohort that does not exist for this recipe.
     """
+    if seed < 0:
+        raise UsageError(f"seed {seed}", "a seed of at least 0", "choose another --seed")
     n_folds = recipe.folds[recipe.profile_name]
     chosen = list(folds) if folds else list(range(n_folds if recipe.name == "main" else 1))
     for fold in chosen:

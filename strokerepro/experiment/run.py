@@ -6,7 +6,7 @@ import resource
 import time
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import torch
 from lightning_fabric import Fabric
@@ -63,9 +63,13 @@ def run(
 
     Raises
     ------
+    UsageError
+        An unknown mode of training.
     InputError
         A missing record with ``train="never"``; a record of another recipe.
     """
+    if train not in get_args(TrainMode):
+        raise UsageError.unknown("mode of training", train, get_args(TrainMode))
     path = records.find_record(job.recipe.slug, job.stem, records.results_folders(results_dir))
     if path is not None and train != "always":
         return _check_key(records.load_record(path), job, path)
@@ -149,12 +153,12 @@ def prepare_cases(
 
 
 def load_trained(recipe: Recipe, checkpoint: Path, fabric: Fabric) -> Trained:
-    """Restore a trained method from the checkpoint that `run` wrote.
+    """Restore a trained method, with the settings it was trained with, from what `run` wrote.
 
     Raises
     ------
     InputError
-        A broken file, or a checkpoint of another paper or of other settings.
+        A broken file, a checkpoint of another paper, or weights that do not fit its settings.
     """
     content = load_state(checkpoint)
     if content.get("slug") != recipe.slug:
