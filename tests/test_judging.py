@@ -143,13 +143,15 @@ def test_a_subset_is_cut_at_the_mean_lesion_size(subset: Any, mean: float) -> No
     assert f"n = {8 if subset == 'all' else 4}" in evidence
 
 
-def test_a_case_of_exactly_the_mean_size_is_large() -> None:
-    """Sizes 10, 20 and 30 have the mean 20: one small case, two large ones."""
-    content = rows("edd", np.ones(8))[:3] + rows("naive", np.zeros(8))[:3]
-    for item, size in zip(content, [10.0, 20.0, 30.0] * 2, strict=True):
+@pytest.mark.parametrize("subset", ["small", "large"])
+def test_a_case_of_exactly_the_mean_size_is_large(subset: Any) -> None:
+    """Test sizes 10, 10, 20 and 40 have the mean 20, whatever the size of a training case."""
+    content = rows("edd", np.ones(8))[:4] + rows("naive", np.zeros(8))[:4]
+    for item, size in zip(content, [10.0, 10.0, 20.0, 40.0] * 2, strict=True):
         item["size_truth_px"] = size
-    predicate = PairedDifference("main/edd", "main/naive", "dice", "increase", subset="large")
-    assert "n = 2" in outcome_of(predicate, record(content))[1]
+    content.append({**content[0], "case_id": "z", "split": "train", "size_truth_px": 1000.0})
+    predicate = PairedDifference("main/edd", "main/naive", "dice", "increase", subset=subset)
+    assert outcome_of(predicate, record(content))[1].endswith("n = 2")
 
 
 def test_cases_without_a_lesion_are_in_neither_subset() -> None:
@@ -193,7 +195,7 @@ RISING, FALLING = np.concatenate([SMALL, LARGE]), np.concatenate([LARGE, SMALL])
         (RISING, RISING, "confirmed"),
         (FALLING, FALLING, "opposite"),
         (RISING, FALLING, "not confirmed"),
-        (RISING, np.resize([0.3, 0.7], 8), "not confirmed"),
+        (RISING, np.resize([0.3, 0.7], 8) + np.repeat([0, 0.01], 4), "not confirmed"),
     ],
 )
 def test_large_beats_small_only_if_it_does_for_every_method(
