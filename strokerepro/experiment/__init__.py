@@ -1,6 +1,11 @@
 """Experiments: jobs, their records, training where a record is missing, evaluation."""
 
-from strokerepro.experiment.cohort_summary import read_acceptance, summarise_phantom
+from strokerepro.experiment.cohort_summary import (
+    acceptance_table,
+    read_acceptance,
+    summarise_phantom,
+    volume_table,
+)
 from strokerepro.experiment.evaluation import to_uint8
 from strokerepro.experiment.jobs import Job, command, data_hash, jobs
 from strokerepro.experiment.run import (
@@ -22,6 +27,7 @@ __all__ = [
     "Job",
     "MissingRecordError",
     "TrainMode",
+    "acceptance_table",
     "available",
     "checkpoint_path",
     "command",
@@ -36,4 +42,5 @@ __all__ = [
     "summarise_phantom",
     "to_uint8",
     "transfer",
+    "volume_table",
 ]

@@ -93,3 +93,45 @@ def _lesion_frequency(cohort: Cohort) -> tuple[np.ndarray, np.ndarray]:
         counts = mask.astype(np.uint8) if counts.size == 0 else counts + mask
         affine = image.affine
     return counts, affine
+
+
+def acceptance_table(found: Mapping[str, Any]) -> pd.DataFrame:
+    """Marginals of a phantom cohort beside the published ones they were set on.
+
+    Parameters
+    ----------
+    found
+        As `read_acceptance` gives.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Columns ``quantity``, ``phantom``, ``published``, ``source``; NaN where none is published.
+    """
+    reference = found["reference"]
+    middle = 1  # of the percentiles 5, 50, 95
+    edd, eastwood = "Chen et al. 2017, Sec. 5.5", "Eastwood et al. 2003"
+    rows = [
+        ("mean lesion size of a subject, px of 1.6 mm, mean over subjects",
+         found["mean_size_px"], reference["edd_mean_size_px"], edd),
+        ("share of subjects with a mean size below 37 px",
+         found["small_share"], reference["edd_small_share"], edd),
+        ("signal inside lesions / of normal tissue, median",
+         found["interior_ratio_percentiles_5_50_95"][middle],
+         reference["eastwood_signal_ratio"], eastwood),
+        ("the same over whole masks, with their border voxels",
+         found["signal_ratio_percentiles_5_50_95"][middle], np.nan, "none"),
+    ]  # fmt: skip
+    columns = ["quantity", f"phantom, n = {found['subjects']}", "published", "source"]
+    return pd.DataFrame(rows, columns=columns).round(2)
+
+
+def volume_table(found: Mapping[str, Any]) -> pd.DataFrame:
+    """Percentiles of the lesion volume, ml, beside those of a public cohort (SOOP)."""
+    reference = found["reference"]
+    table = pd.DataFrame(
+        {"phantom": found["volume_ml_percentiles"], "SOOP": reference["soop_volume_ml"]},
+        index=[f"{level} %" for level in reference["soop_percentiles"]],
+    )
+    table.loc["mean"] = [found["volume_ml_mean"], reference["soop_volume_ml_mean"]]
+    return table.round(2).T

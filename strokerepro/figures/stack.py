@@ -41,6 +41,37 @@ class BrowsedCase:
     orientation: str = "LAS"
 
 
+def stored_cases(
+    arrays: Mapping[str, NDArray[Any]],
+    titles: Mapping[str, str],
+    overlays: Mapping[str, str],
+    spacing_mm: Sequence[float] | None = None,
+) -> list[BrowsedCase]:
+    """Cases whose arrays are stored under ``<case>/image`` and ``<case>/<overlay>``.
+
+    Parameters
+    ----------
+    arrays
+        Volumes ``(Z, Y, X)`` by such names; ``<case>/spacing_mm`` (z, y, x) if `spacing_mm` is
+        not given.
+    titles
+        Name of a case in `arrays` to its entry in the list.
+    overlays
+        Name of a mask in `arrays` to its colour.
+    spacing_mm
+        Voxel size (z, y, x) of all cases.
+    """
+    return [
+        BrowsedCase(
+            title,
+            {"DWI": arrays[f"{case}/image"]},
+            {name: (arrays[f"{case}/{name}"], colour) for name, colour in overlays.items()},
+            arrays[f"{case}/spacing_mm"].tolist() if spacing_mm is None else spacing_mm,
+        )
+        for case, title in titles.items()
+    ]
+
+
 @dataclass(frozen=True)
 class Stack:
     """The encoded slices of one case: which image goes to which panel, slice by slice."""

@@ -6,7 +6,6 @@ import logging
 import shutil
 from pathlib import Path
 
-import pooch
 import requests
 
 from strokerepro.errors import InputError
@@ -18,8 +17,6 @@ from strokerepro.progress import Advance, silent
 
 _CHUNK_BYTES = 1 << 14  # what a broken connection can lose
 _TIMEOUT_S = 60.0
-# Errors are reported in one line of ours; pooch would log its own beside them.
-pooch.get_logger().setLevel(logging.CRITICAL)
 _AGAIN = "run the same command again, it continues where it stopped"
 
 
@@ -97,6 +94,10 @@ def download(archive: Archive, target: Path, progress: Advance = silent) -> None
         The connection failed (the partial file stays), or the bytes are not the published ones
         (the partial file is removed, since no continuation could mend it).
     """
+    # Imported here because it loads tqdm's notebook widgets, which warn in every chapter.
+    import pooch
+
+    pooch.get_logger().setLevel(logging.CRITICAL)  # errors are reported in one line of ours
     algorithm, published = archive.digest
     try:
         pooch.retrieve(

@@ -1,5 +1,12 @@
 """What a chapter says about numbers: tables, paired tests and verdicts on claims."""
 
+from strokerepro.report.experiments import (
+    beside_paper,
+    compare_pairs,
+    missing_table,
+    published_scores,
+    runs_table,
+)
 from strokerepro.report.judging import compare, judge_claims, method_rows, pooled
 from strokerepro.report.layout import comparison_table, means, side_by_side
 from strokerepro.report.published import load_published, paper_vs_ours, provenance_table
@@ -17,8 +24,10 @@ __all__ = [
     "STATUSES",
     "PairedTest",
     "Verdict",
+    "beside_paper",
     "claim_verdict",
     "compare",
+    "compare_pairs",
     "comparison_table",
     "holm",
     "judge_claims",
@@ -26,13 +35,16 @@ __all__ = [
     "means",
     "method_rows",
     "method_table",
+    "missing_table",
     "paired_power",
     "paired_test",
     "paired_values",
     "paper_vs_ours",
     "pooled",
     "provenance_table",
+    "published_scores",
     "record_rows",
+    "runs_table",
     "side_by_side",
     "subgroup_table",
     "verdict_table",
