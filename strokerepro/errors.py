@@ -27,6 +27,10 @@ class InputError(ValueError):
         )
         super().__init__(f"got {self.got}; expected {self.expected}; fix: {self.fix}")
 
+    def __reduce__(self) -> tuple[type[InputError], tuple[str, str, str]]:
+        """Let the error travel from a worker process with its three parts."""
+        return type(self), (self.got, self.expected, self.fix)
+
 
 class UsageError(InputError):
     """Wrong use: an unknown name, an option that does not exist, a value out of range."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pickle
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -61,3 +63,10 @@ def test_at_most_three_names_are_suggested() -> None:
     """Ten names that are equally near do not make a line of ten."""
     error = UsageError.unknown("fold", "fold_x", [f"fold_{n}" for n in range(10)])
     assert error.fix.count("fold_") == 3
+
+
+def test_an_error_survives_the_way_from_a_worker_process() -> None:
+    """Pickled and read back it has the same line and exit code."""
+    error = pickle.loads(pickle.dumps(UsageError("a", "b", "c")))
+    assert str(error) == "got a; expected b; fix: c"
+    assert error.exit_code == 2

@@ -466,10 +466,9 @@ figures.case_browser(
 )
 
 # %%
-masks = {name: (arrays[f"median/{name}"], COLOURS[name]) for name in COLOURS}
-del masks["edd"]
+masks = {name: (arrays[f"best/{name}"], COLOURS[name]) for name in COLOURS}
 figures.static_overview(
-    arrays["median/image"], masks, spacing_mm=prepared.spacing_mm
+    arrays["best/image"], masks, spacing_mm=prepared.spacing_mm
 )
 
 # %% [markdown]
@@ -498,7 +497,8 @@ report.compare_pairs(rows, questions, ["dice", "n_fp", "n_fn"])
 
 # %%
 names = rows["method"].unique()
-ours(["main/edd", *(name for name in names if "/fusion" in name)])
+fusions = [name for name in names if name.startswith("main/fusion")]
+ours(["main/edd", *fusions])
 
 # %% [markdown]
 # ### How large are false lesions?
@@ -514,8 +514,8 @@ figures.histogram(sizes, cut=60, x_title=title, log_x=True)
 # %% [markdown]
 # ### What this profile leaves out
 #
-# No number of ours exists for these yet. The command makes one; it costs about what a run of one
-# fold costs above, times the profile.
+# No number of ours exists for these yet. `strokerepro run edd_muscle --ablation NAME` makes one, in
+# about the minutes given, on the machine of the records above.
 
 # %%
 missing = report.missing_table(recipe, runs)

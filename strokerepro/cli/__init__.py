@@ -1,7 +1,4 @@
-"""The `strokerepro` command; errors are one line.
-
-Exit codes: 0 done, 1 failed, 2 wrong use, 130 interrupted by Ctrl-C.
-"""
+"""The `strokerepro` command: exit code 0 done, 1 failed, 2 wrong use; errors are one line."""
 
 from __future__ import annotations
 
@@ -14,7 +11,7 @@ import typer
 from strokerepro.cli import book, data, inspect, predict, run
 from strokerepro.errors import InputError
 
-_INTERRUPTED = 130  # as shells report SIGINT; typer returns it in place of an exception
+_INTERRUPTED = 130  # what typer returns in place of the exception
 
 app = typer.Typer(
     help="Five stroke-lesion-segmentation papers, reproduced literately and honestly.",
@@ -51,7 +48,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             raise
         _fail(*_describe(error))
     if result == _INTERRUPTED:
-        _fail("interrupted; the same command continues where it stopped", _INTERRUPTED)
+        _fail("interrupted; the same command continues where it stopped", 1)
     sys.exit(result if isinstance(result, int) else 0)
 
 

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import re
+from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
+from functools import partial
+from pathlib import Path
 from typing import Annotated, Any
 
 import pandas as pd
+import torch
 import typer
 
 from strokerepro import records
 from strokerepro.cli.output import print_json, print_table
 from strokerepro.errors import UsageError
-from strokerepro.experiment import RUNS, Job, checkpoint_path, jobs
+from strokerepro.experiment import RUNS, Job, checkpoint_path, estimate_s, jobs
 from strokerepro.experiment import run as run_job
 from strokerepro.papers import get_recipe
 from strokerepro.papers.base import Recipe
@@ -36,6 +42,7 @@ def run(
     results_dir: Annotated[str, typer.Option(help="Folder for records and weights.")] = RUNS,
     force: Annotated[bool, typer.Option("--force", help="Train even if a record exists.")] = False,
     resume: Annotated[bool, typer.Option(help="Continue an interrupted training.")] = True,
+    workers: Annotated[int, typer.Option(help="Runs at once, one CPU thread each.")] = 1,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would run.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
@@ -49,7 +56,10 @@ def run(
     if dry_run:
         _print_plan(todo, results_dir, force, as_json)
         return
-    done = [_run_one(job, root, results_dir, device, force, resume) for job in todo]
+    one = partial(
+        _run_one, root=root, results_dir=results_dir, device=device, force=force, resume=resume
+    )
+    done = _run_side_by_side(one, todo, workers) if workers > 1 else [one(job) for job in todo]
     _print_results(recipe, done, results_dir, todo, as_json)
 
 
@@ -95,6 +105,22 @@ def _parse_pairs(pairs: list[str]) -> dict[str, Any]:
     return values
 
 
+def _run_side_by_side(
+    one: Callable[[Job], RunRecord], todo: list[Job], workers: int
+) -> list[RunRecord]:
+    """Run jobs in processes of one thread: two threads in one run gain a third, two runs all."""
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(
+        workers, mp_context=context, initializer=torch.set_num_threads, initargs=(1,)
+    ) as pool:
+        waiting = [pool.submit(one, job) for job in todo]
+        try:
+            return [future.result() for future in waiting]
+        except BaseException:
+            pool.shutdown(cancel_futures=True)
+            raise
+
+
 def _run_one(
     job: Job, root: str, results_dir: str, device: str, force: bool, resume: bool
 ) -> RunRecord:
@@ -115,11 +141,27 @@ def _print_plan(todo: list[Job], results_dir: str, force: bool, as_json: bool) -
     rows = []
     for job in todo:
         path = records.find_record(job.recipe.slug, job.stem, folders)
-        known_s = records.load_record(path).wall_s if path else float("nan")
-        state = "there" if path and not force else "to run"
-        rows.append({"run": job.stem, "state": state, "took_s": known_s})
+        there = path is not None and not force
+        seconds = records.load_record(path).wall_s if path else _estimate_s(job, folders)
+        state = "there" if there else "to run"
+        rows.append({"run": job.stem, "state": state, "minutes": seconds / 60})
     frame = pd.DataFrame(rows)
-    print_json(frame) if as_json else print_table(frame, digits=0)
+    if as_json:
+        print_json(frame)
+        return
+    print_table(frame, digits=1)
+    minutes = frame.loc[frame["state"] == "to run", "minutes"].sum()
+    print(f"to run: about {minutes:.0f} minutes on the machine of the committed records")
+
+
+def _estimate_s(job: Job, folders: list[Path]) -> float:
+    """Seconds by the operations of a recorded main run; NaN without one in this profile."""
+    main = get_recipe(job.recipe.slug).profile(job.recipe.profile_name)
+    measured = jobs(main)[0]
+    path = records.find_record(job.recipe.slug, measured.stem, folders)
+    if path is None:
+        return float("nan")
+    return estimate_s(job.recipe, main, records.load_record(path).wall_s)
 
 
 def _print_results(

@@ -7,7 +7,7 @@ from strokerepro.experiment.cohort_summary import (
     volume_table,
 )
 from strokerepro.experiment.evaluation import to_uint8
-from strokerepro.experiment.jobs import Job, command, data_hash, jobs
+from strokerepro.experiment.jobs import Job, command, data_hash, estimate_s, jobs
 from strokerepro.experiment.run import (
     RUNS,
     MissingRecordError,
@@ -32,6 +32,7 @@ __all__ = [
     "checkpoint_path",
     "command",
     "data_hash",
+    "estimate_s",
     "jobs",
     "load_trained",
     "make_fabric",

@@ -85,12 +85,12 @@ def _typical_cases(subjects: pd.DataFrame) -> dict[str, str]:
 
 
 def _lesion_frequency(cohort: Cohort) -> tuple[np.ndarray, np.ndarray]:
-    """Count subjects with a lesion at each voxel of MNI space, ``(X, Y, Z)`` uint8."""
-    counts, affine = np.zeros(0, np.uint8), np.eye(4)
+    """Count subjects with a lesion at each voxel of MNI space, ``(Z, Y, X)`` uint16."""
+    counts, affine = np.zeros(0, np.uint16), np.eye(4)
     for path in sorted(cohort.root.glob("derivatives/*/*/*_space-MNI152_label-lesion.nii.gz")):
         image = nib.load(path)
-        mask = np.asarray(image.dataobj) > 0
-        counts = mask.astype(np.uint8) if counts.size == 0 else counts + mask
+        mask = np.asarray(image.dataobj).T > 0  # (X, Y, Z) -> (Z, Y, X)
+        counts = mask.astype(np.uint16) if counts.size == 0 else counts + mask
         affine = image.affine
     return counts, affine
 

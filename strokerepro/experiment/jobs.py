@@ -90,3 +90,22 @@ def command(job: Job) -> str:
     if job.data != job.recipe.data:
         parts.append(f"--data {job.data} --root DIR")
     return " ".join([*parts, f"--folds {job.fold}", f"--seed {job.seed}"])
+
+
+def estimate_s(recipe: Recipe, measured: Recipe, measured_s: float) -> float:
+    """Estimate the time of a run from that of another one on the same machine.
+
+    Parameters
+    ----------
+    recipe
+        What is asked about.
+    measured, measured_s
+        A recipe that was run, and the seconds it took.
+
+    Returns
+    -------
+    float
+        Seconds, by the ratio of operations in training; what else a run does is left out.
+    """
+    cost = recipe.method.cost
+    return measured_s * cost(recipe.settings) / cost(measured.settings)

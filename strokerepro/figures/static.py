@@ -19,6 +19,7 @@ from strokerepro.files import atomic_path
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+_TITLE_INCHES = 4.5  # what the title needs
 _TILE_INCHES = 2.2
 _COLUMNS = 3  # few enough for a phone
 
@@ -91,7 +92,9 @@ def static_overview(
     chosen = _spread(grey.shape[0], [mask for mask, _ in masks.values()], tiles)
     rows, columns = -(-len(chosen) // _COLUMNS), min(len(chosen), _COLUMNS)
     figure = Figure(
-        figsize=(_TILE_INCHES * columns, _TILE_INCHES * rows + 0.7), dpi=120, facecolor="white"
+        figsize=(max(_TILE_INCHES * columns, _TITLE_INCHES), _TILE_INCHES * rows + 0.7),
+        dpi=120,
+        facecolor="white",
     )
     axes = figure.subplots(rows, columns, squeeze=False).ravel()
     for axis in axes:

@@ -112,6 +112,9 @@ class Method(Protocol):
     ) -> Trained:
         """Train on prepared cases; select on the validation cases."""
 
+    def cost(self, settings: Any) -> float:
+        """Operations of a whole training, in multiply-accumulates; only ratios are used."""
+
     def restore(self, settings: Any, state: Mapping[str, Any], fabric: Fabric) -> Trained:
         """Rebuild a trained method from `Trained.state`."""
 

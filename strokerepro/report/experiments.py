@@ -7,6 +7,7 @@ from typing import Any
 
 import pandas as pd
 
+from strokerepro.experiment import estimate_s
 from strokerepro.papers.base import Recipe
 from strokerepro.records import RunRecord
 from strokerepro.report.judging import Records, compare
@@ -32,19 +33,22 @@ def _run_row(name: str, group: Sequence[RunRecord]) -> dict[str, Any]:
 
 
 def missing_table(recipe: Recipe, records: Records) -> pd.DataFrame:
-    """One row an experiment without a record: its question, the published trend, the command."""
-    command = f"strokerepro run {recipe.slug} --profile {recipe.profile_name} --ablation"
+    """One row an experiment without a record: question, published trend, estimated cost.
+
+    The minutes are for one fold on the machine of the main record, by the ratio of operations.
+    """
+    measured = records["main"][0].wall_s / 60
     rows = [
         {
-            "experiment": name,
+            "ablation": name,
             "question": item.question,
             "published": item.published,
-            "command": f"{command} {name}",
+            "about, min": round(estimate_s(recipe.ablation(name), recipe, measured)),
         }
         for name, item in recipe.ablations.items()
         if name not in records
     ]
-    return pd.DataFrame(rows, columns=["experiment", "question", "published", "command"])
+    return pd.DataFrame(rows, columns=["ablation", "question", "published", "about, min"])
 
 
 def compare_pairs(

@@ -40,7 +40,7 @@ def side_by_side(table: pd.DataFrame, digits: int = 2) -> pd.DataFrame:
     columns = _paired_columns(table)
     cells = [[line.get(column, "-") for column in columns] for line in lines]
     frame = pd.DataFrame(cells, columns=pd.MultiIndex.from_tuples(columns))
-    return frame.set_index([("", "method")]).rename_axis(index="method")
+    return frame.set_index([("", "method")]).rename_axis(index=None)
 
 
 def _paired_columns(table: pd.DataFrame) -> list[tuple[str, str]]:
@@ -72,7 +72,7 @@ def means(table: pd.DataFrame, by: str, digits: int = 2) -> pd.DataFrame:
             line[cell["metric"]] = _mean_sd(cell["mean"], cell["sd"], digits)
         line |= {"n": int(part["n"].max()), "undefined": int(part["n_undefined"].max())}
         lines.append({**line, "data": part["data"].iloc[0]})
-    return pd.DataFrame(lines).set_index(by)
+    return pd.DataFrame(lines).set_index(by).rename_axis(index=None)
 
 
 def comparison_table(tests: Sequence[tuple[str, PairedTest]], digits: int = 3) -> pd.DataFrame:
@@ -98,7 +98,7 @@ def comparison_table(tests: Sequence[tuple[str, PairedTest]], digits: int = 3) -
         }
         for (name, test), p in zip(tests, adjusted, strict=True)
     ]
-    return pd.DataFrame(rows).set_index("comparison")
+    return pd.DataFrame(rows).set_index("comparison").rename_axis(index=None)
 
 
 def _mean_sd(mean: float, sd: float, digits: int) -> str:

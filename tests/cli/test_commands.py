@@ -204,3 +204,29 @@ def test_the_real_case_is_segmented_and_scored(
     code, printed, error = command("score", "--pred", out, "--truth", reference, "--json")
     assert code == 0, error
     assert json.loads(printed)[0]["volume_ml_truth"] == pytest.approx(523 * 8 / 1000)
+
+
+def test_two_workers_make_the_record_of_one(
+    command: Callable[..., tuple[int, str, str]], cohort: Path, trained: Path, tmp_path: Path
+) -> None:
+    """Runs side by side in processes of their own give the scores of a single run."""
+    words = ["--root", cohort, "--results-dir", tmp_path, "--folds", "0,1", "--workers", "2"]
+    code, _, error = command(*SMOKE, *words)
+    assert code == 0, error
+    assert len(list(tmp_path.rglob("*.json"))) == 2
+    made = next(trained.glob("edd_muscle/*-f0-*.json"))
+    again = tmp_path / "edd_muscle" / made.name
+    assert json.loads(again.read_text())["rows"] == json.loads(made.read_text())["rows"]
+
+
+def test_a_fault_in_a_worker_is_one_line(
+    command: Callable[..., tuple[int, str, str]], write_cohort: Callable[..., Path], tmp_path: Path
+) -> None:
+    """The error of a worker process reaches the terminal as that of a single run would."""
+    root = write_cohort(tmp_path / "data", cases=6)
+    for path in root.rglob("*_adc.nii.gz"):
+        path.write_bytes(b"nothing")
+    words = ["--root", root, "--results-dir", tmp_path / "runs", "--folds", "0,1", "--workers", "2"]
+    code, _, error = command(*SMOKE, *words)
+    assert code == 1
+    assert "adc.nii.gz" in one_line(error)

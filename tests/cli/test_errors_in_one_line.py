@@ -23,14 +23,14 @@ def test_ctrl_c_ends_a_run_with_one_line_and_the_shells_exit_code(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """130 as for any interrupted program, and no record."""
+    """The exit code is 1, the line says how to continue, and there is no record."""
 
     def interrupt(*arguments: object, **options: object) -> None:
         raise KeyboardInterrupt
 
     monkeypatch.setattr("strokerepro.cohort.Cohort.__getitem__", interrupt)
     code, _, error = command(*SMOKE, "--root", cohort, "--results-dir", tmp_path / "runs")
-    assert code == 130
+    assert code == 1
     assert "continues where it stopped" in one_line(error)
     assert not list(tmp_path.rglob("*.json"))
 

@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from types import MappingProxyType
 from typing import Any
 
 from strokerepro.papers.base import Ablation
 
 #: Stacks that give each encoder field of Table 3 (sides in pixels); inferred by arithmetic.
-STACKS: Mapping[int, tuple[int, ...]] = MappingProxyType(
-    {
+STACKS: Mapping[int, tuple[int, ...]] = {
         18: (1, 1, 1), 32: (2, 2, 2), 44: (2, 3, 3), 64: (2, 4, 5),
         96: (2, 3, 3, 3), 128: (2, 3, 3, 5),
-    }
-)  # fmt: skip
+}  # fmt: skip
 #: The eleven cells of Table 3: patch side and encoder field.
 TABLE3_GRID = (
     (32, 18), (32, 32), (64, 32), (64, 44), (64, 64), (96, 44), (96, 64), (96, 96),
@@ -122,16 +119,12 @@ def _training() -> list[Ablation]:
     ]  # fmt: skip
 
 
-ABLATIONS: Mapping[str, Ablation] = MappingProxyType(
-    {
-        item.name: item
-        for item in (*_table2(), *_mechanism(), *_table3(), *_pipeline(), *_training())
-    }
-)
+ABLATIONS: Mapping[str, Ablation] = {
+    item.name: item for item in (*_table2(), *_mechanism(), *_table3(), *_pipeline(), *_training())
+}
 
 #: What each profile replaces. `full` is the paper's width with a GPU's budget, `paper` the text.
-PROFILES: Mapping[str, Mapping[str, Any]] = MappingProxyType(
-    {
+PROFILES: Mapping[str, Mapping[str, Any]] = {
         "smoke": {
             "width_scale": 0.125, "bn_momentum": 0.1, "batch": 8, "steps": 20,
             "validate_every": 10, "muscle_batch": 16, "muscle_steps": 20,
@@ -142,7 +135,6 @@ PROFILES: Mapping[str, Mapping[str, Any]] = MappingProxyType(
         },
         "full": {"steps": 10_000, "muscle_steps": 10_000, "bn_momentum": 0.01},
         "paper": {},
-    }
-)  # fmt: skip
+}  # fmt: skip
 #: Folds of the main experiment in each profile.
-FOLDS: Mapping[str, int] = MappingProxyType({"smoke": 3, "quick": 3, "full": 5, "paper": 2})
+FOLDS: Mapping[str, int] = {"smoke": 3, "quick": 3, "full": 5, "paper": 2}

@@ -7,13 +7,16 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+import torch
 from lightning_fabric import Fabric
 from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
 
 from strokerepro.cohort import Case
 from strokerepro.inference import Stopwatch
 from strokerepro.metrics import best_threshold_dice, score_case
 from strokerepro.papers.edd_muscle.candidates import (
+    OOF_PARTS,
     build_muscle,
     find_candidates,
     judge,
@@ -170,6 +173,15 @@ class EddMuscle:
         }
         curves = {**trained.curves, **progress.curves}
         return TrainedEddMuscle(settings, trained.segmenter, muscle, curves, (), facts)
+
+    def cost(self, settings: EddMuscleSettings) -> float:
+        """Multiply-accumulates of the training: forward once, backward twice as much."""
+        patch = torch.zeros(1, 1, settings.patch_px, settings.patch_px)
+        trainings = 1 + OOF_PARTS * (settings.muscle_candidates == "oof")
+        with torch.no_grad(), FlopCounterMode(display=False) as counter:
+            build_segmenter(settings).eval()(patch)
+        forward = float(counter.get_total_flops()) / 2
+        return 3.0 * forward * settings.batch * settings.steps * trainings
 
     def restore(
         self, settings: EddMuscleSettings, state: Mapping[str, Any], fabric: Fabric
