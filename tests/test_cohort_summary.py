@@ -100,7 +100,7 @@ def test_the_frequency_counts_subjects_with_a_lesion_at_each_voxel(
 ) -> None:
     """The sum over voxels is that of all masks in MNI space; no voxel exceeds the subjects."""
     paths = sorted(cohort.root.glob("derivatives/*/*/*_space-MNI152_label-lesion.nii.gz"))
-    masks = [np.asarray(nib.load(path).dataobj) > 0 for path in paths]
+    masks = [np.asarray(nib.load(path).dataobj).T > 0 for path in paths]  # (Z, Y, X)
     assert len(masks) == 8
     np.testing.assert_array_equal(arrays["frequency"], np.sum(masks, axis=0))
     np.testing.assert_allclose(arrays["frequency_affine"], nib.load(paths[0]).affine)

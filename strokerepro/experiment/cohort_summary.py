@@ -57,7 +57,7 @@ def read_acceptance(folder: Path) -> dict[str, Any]:
 def _examples(cohort: Cohort, subjects: pd.DataFrame) -> Mapping[str, np.ndarray]:
     """One whole raw case, a few slices of a typical case of each type, the lesion frequency."""
     typical = _typical_cases(subjects)
-    raw = cohort[cohort.case_ids.index(typical["shower"])]
+    raw = cohort[cohort.case_ids.index(typical.get("shower", next(iter(typical.values()))))]
     assert raw.label is not None  # phantoms have masks
     arrays: dict[str, np.ndarray] = {
         "dwi": raw.arrays["dwi"].astype(np.int16),

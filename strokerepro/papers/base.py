@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
 
 from pydantic import TypeAdapter, ValidationError
 
@@ -228,7 +228,7 @@ class Recipe:
         UsageError
             An unknown setting, with the nearest names, or a value of the wrong type.
         """
-        hints = get_type_hints(type(self.settings))
+        hints = get_type_hints(type(self.settings), include_extras=True)
         for key in values:
             if key not in hints:
                 raise UsageError.unknown("setting", key, hints)
@@ -252,12 +252,13 @@ class Recipe:
 
 def _convert(name: str, value: Any, annotation: Any) -> Any:
     """Validate one value against the field's annotation; commas separate a tuple's items."""
-    if get_origin(annotation) is tuple and isinstance(value, str):
+    plain = get_args(annotation)[0] if get_origin(annotation) is Annotated else annotation
+    if get_origin(plain) is tuple and isinstance(value, str):
         value = [part for part in value.strip("()[] ").split(",") if part.strip()]
     try:
         return TypeAdapter(annotation).validate_python(value)
     except ValidationError as error:
-        choices = get_args(annotation) if get_origin(annotation) is Literal else ()
-        kind = getattr(annotation, "__name__", str(annotation))
-        expected = f"one of {', '.join(map(str, choices))}" if choices else kind
+        choices = get_args(plain) if get_origin(plain) is Literal else ()
+        reason = error.errors()[0]["msg"].removeprefix("Input should be ")
+        expected = f"one of {', '.join(map(str, choices))}" if choices else reason
         raise UsageError(f"{name}={value!r}", expected, "change the value") from error

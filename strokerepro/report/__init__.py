@@ -17,7 +17,7 @@ from strokerepro.report.tables import (
     record_rows,
     subgroup_table,
 )
-from strokerepro.report.verdicts import OUTCOMES, STATUSES, Verdict, claim_verdict, verdict_table
+from strokerepro.report.verdicts import OUTCOMES, STATUSES, Verdict, judge_difference, verdict_table
 
 __all__ = [
     "OUTCOMES",
@@ -25,12 +25,12 @@ __all__ = [
     "PairedTest",
     "Verdict",
     "beside_paper",
-    "claim_verdict",
     "compare",
     "compare_pairs",
     "comparison_table",
     "holm",
     "judge_claims",
+    "judge_difference",
     "load_published",
     "means",
     "method_rows",

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
+from strokerepro.errors import InputError
 from strokerepro.papers.base import Claim, Recipe
 from strokerepro.papers.predicates import (
     LargeBeatsSmall,
@@ -60,7 +61,10 @@ def _judge_claim(claim: Claim, rows: pd.DataFrame, records: Records, status: Sta
     if missing:
         reason = f"no record of {', '.join(missing)} in this profile"
         return Verdict(claim.name, claim.text, "not attempted", "not tested", reason)
-    results = [judge(predicate, rows, records) for predicate in claim.predicates]
+    try:
+        results = [judge(predicate, rows, records) for predicate in claim.predicates]
+    except InputError as error:  # too few cases for a test
+        return Verdict(claim.name, claim.text, "not attempted", "not tested", str(error))
     outcomes = {outcome for outcome, _ in results}
     joint: Outcome = outcomes.pop() if len(outcomes) == 1 else "not confirmed"
     evidence = "; ".join(text for _, text in results)
@@ -154,4 +158,4 @@ def _subset(rows: pd.DataFrame, subset: str) -> pd.DataFrame:
 
 def _values(rows: pd.DataFrame, method: str, metric: str) -> np.ndarray:
     chosen = rows[(rows["method"] == method) & (rows["split"] == "test")]
-    return chosen[metric].dropna().to_numpy(float)
+    return chosen.groupby("case_id")[metric].mean().dropna().to_numpy(float)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
-from typing import Literal, Protocol, get_args
+from typing import Literal, get_args
 
 import pandas as pd
 
@@ -17,18 +17,6 @@ Expected = Literal["increase", "decrease", "no difference"]
 STATUSES: tuple[str, ...] = get_args(Status)
 OUTCOMES: tuple[str, ...] = get_args(Outcome)
 _EXPECTATIONS: tuple[str, ...] = get_args(Expected)
-
-
-class NamedClaim(Protocol):
-    """A claim with an identifier and a text."""
-
-    @property
-    def name(self) -> str:
-        """Short identifier such as ``"C3"``."""
-
-    @property
-    def text(self) -> str:
-        """The statement."""
 
 
 @dataclass(frozen=True)
@@ -75,64 +63,6 @@ class Verdict:
             raise InputError(f"claim {self.claim} without evidence", "numbers", "state them")
 
 
-def claim_verdict(
-    claim: NamedClaim,
-    tests: PairedTest | Sequence[PairedTest],
-    expected: Expected,
-    *,
-    status: Status,
-    margin: float | None = None,
-    alpha: float = 0.05,
-) -> Verdict:
-    """Judge a claim by one or several paired tests (a chain such as A < B < C needs two).
-
-    A difference confirms the claim if the t-test rejects at `alpha` and the sign is the expected
-    one. Equality is confirmed if the whole 95 % interval lies within the margin, and contradicted
-    if the whole interval lies outside it. Several tests must all agree, which needs no correction
-    for their number (an intersection-union test).
-
-    Parameters
-    ----------
-    claim
-        Anything with a ``name`` and a ``text``.
-    tests
-        First minus second, as `paired_test` gives; empty if the claim was not attempted.
-    expected
-        The sign of the difference that the claim predicts, or ``no difference``.
-    status
-        Which data the tests used.
-    margin
-        Largest difference that counts as none; only for ``no difference``.
-    alpha
-        Level of the t-test.
-
-    Returns
-    -------
-    Verdict
-        With the numbers of every test as evidence.
-
-    Raises
-    ------
-    UsageError
-        If the expectation is unknown.
-    InputError
-        If tests or the margin are missing, or given where they have no meaning.
-    """
-    if expected not in _EXPECTATIONS:
-        raise UsageError.unknown("expectation", expected, _EXPECTATIONS)
-    series = [tests] if isinstance(tests, PairedTest) else list(tests)
-    _check_claim(claim, series, expected, status, margin)
-    if not series:
-        return Verdict(claim.name, claim.text, status, "not tested", f"expected {expected}")
-    outcomes = {judge_difference(test, expected, margin, alpha) for test in series}
-    outcome: Outcome = outcomes.pop() if len(outcomes) == 1 else "not confirmed"
-    within = "" if margin is None else f" within {margin:g}"
-    evidence = f"expected {expected}{within}: " + "; ".join(map(str, series))
-    if outcome == "not confirmed" and expected != "no difference":
-        evidence += "; " + "; ".join(test.power_note for test in series)
-    return Verdict(claim.name, claim.text, status, outcome, evidence)
-
-
 def verdict_table(verdicts: Iterable[Verdict]) -> pd.DataFrame:
     """One row a claim: ``claim``, ``text``, ``status``, ``outcome``, ``evidence``."""
     columns = list(Verdict.__dataclass_fields__)
@@ -142,7 +72,34 @@ def verdict_table(verdicts: Iterable[Verdict]) -> pd.DataFrame:
 def judge_difference(
     test: PairedTest, expected: Expected, margin: float | None, alpha: float
 ) -> Outcome:
-    """Judge one paired test, as `claim_verdict` says."""
+    """Judge one paired test.
+
+    A difference is confirmed if the t-test rejects at `alpha` and its sign is the expected one.
+    Equality is confirmed if the whole 95 % interval lies within the margin, and contradicted if
+    the whole interval lies outside it.
+
+    Parameters
+    ----------
+    test
+        First minus second.
+    expected
+        Sign that is predicted, or ``no difference``.
+    margin
+        Largest difference that counts as none; only for ``no difference``.
+    alpha
+        Level of the t-test.
+
+    Raises
+    ------
+    InputError
+        A margin that is missing, or given where it has no meaning.
+    """
+    if (expected == "no difference") == (margin is None):
+        raise InputError(
+            f"an expected {expected} with the margin {margin}",
+            "a margin exactly if no difference is expected",
+            "state the largest difference that counts as none",
+        )
     if margin is not None:
         if -margin < test.ci_low and test.ci_high < margin:
             return "confirmed"
@@ -152,24 +109,3 @@ def judge_difference(
         return "not confirmed"
     increased = test.mean_difference > 0
     return "confirmed" if increased == (expected == "increase") else "opposite"
-
-
-def _check_claim(
-    claim: NamedClaim,
-    tests: Sequence[PairedTest],
-    expected: Expected,
-    status: Status,
-    margin: float | None,
-) -> None:
-    if bool(tests) == (status == "not attempted"):
-        raise InputError(
-            f"claim {claim.name} with status {status!r} and {len(tests)} tests",
-            "tests for a claim that was attempted, and for no other",
-            "pass the tests or change the status",
-        )
-    if (expected == "no difference") == (margin is None) and tests:
-        raise InputError(
-            f"claim {claim.name}, expecting {expected}, with the margin {margin}",
-            "a margin exactly if no difference is expected",
-            "state the largest difference that counts as none",
-        )

@@ -92,7 +92,10 @@ def test_an_unknown_slug_lists_the_nearest() -> None:
     ("pair", "message"),
     [
         ({"patchpx": "64"}, "did you mean patch_px"),
-        ({"patch_px": "many"}, "patch_px='many'; expected int"),
+        ({"patch_px": "many"}, "patch_px='many'; expected a valid integer"),
+        ({"batch": "0"}, "batch='0'; expected greater than 0"),
+        ({"negative_fraction": "1.5"}, "less than or equal to 1"),
+        ({"convs": "2"}, "at least 2 items"),
         ({"sampler": "pixels"}, "one of pixel, lesion, subject, slice"),
         ({"convs": "2,x"}, "convs"),
     ],
