@@ -365,7 +365,7 @@ def test_provenance_is_one_row_a_setting():
     info = SimpleNamespace(value=0.05, kind="stated", source="Sec. 3.4", meaning="learning rate")
     table = provenance_table({"lr": info})
     assert table.to_dict("records") == [
-        {"setting": "lr", "value": 0.05, "kind": "stated", "source": "Sec. 3.4",
+        {"setting": "lr", "value": "0.05", "kind": "stated", "source": "Sec. 3.4",
          "meaning": "learning rate"}
     ]  # fmt: skip
     assert provenance_table({}).columns[0] == "setting"

@@ -184,7 +184,7 @@ volume_table(found)
 # With its unit and source; *A* marks an assumption without one.
 
 # %%
-knobs = pd.DataFrame([vars(row) for row in describe(DWI)])
+knobs = pd.DataFrame([vars(row) for row in describe(DWI)]).astype(str)
 display(knobs.style.hide(axis="index"))
 display(
     pd.DataFrame(

@@ -15,6 +15,7 @@ from strokerepro.errors import InputError
 from strokerepro.figures.style import CYCLE, DASHES, PALETTE, SYMBOLS, finish
 
 _ROW_PX = 26
+_PANELS_ACROSS = 3  # as many as a phone shows legibly
 _LEGEND_ROW_PX = 25
 
 
@@ -89,29 +90,33 @@ def paper_vs_ours(table: pd.DataFrame, *, alt: str = "") -> go.Figure:
         )
     metrics = list(dict.fromkeys(table["metric"]))
     rows = list(dict.fromkeys(table["row"]))
+    across = min(len(metrics), _PANELS_ACROSS)
+    down = -(-len(metrics) // across)
     figure = make_subplots(
-        rows=1,
-        cols=len(metrics),
+        rows=down,
+        cols=across,
         shared_yaxes=True,
         subplot_titles=metrics,
         horizontal_spacing=0.04,
+        vertical_spacing=0.3 / down,
     )
     paper_data = table["paper_data"].iloc[0] if "paper_data" in table else "its own data"
     our_data = list(dict.fromkeys(table["data"][table["ours"].notna()]))
     shown: set[str] = set()
-    for column, metric in enumerate(metrics, start=1):
+    for number, metric in enumerate(metrics):
+        place = {"row": number // across + 1, "col": number % across + 1}
         part = table[table["metric"] == metric]
-        figure.add_trace(_paper_dots(part, str(paper_data), "paper" not in shown), 1, column)
+        figure.add_trace(_paper_dots(part, str(paper_data), "paper" not in shown), **place)
         shown.add("paper")
         for data, ours in part[part["ours"].notna()].groupby("data", sort=False):
             name = f"ours ({data})"
             colour = CYCLE[1 + our_data.index(data) % (len(CYCLE) - 1)]
-            figure.add_trace(_our_dots(ours, name, colour, name not in shown), 1, column)
+            figure.add_trace(_our_dots(ours, name, colour, name not in shown), **place)
             shown.add(name)
     finish(
         figure,
         alt or f"The paper's numbers and ours for {', '.join(metrics)}, by {len(rows)} rows.",
-        height_px=70 + _LEGEND_ROW_PX * len(shown) + _ROW_PX * max(len(rows), 3),
+        height_px=70 * down + _LEGEND_ROW_PX * len(shown) + _ROW_PX * down * max(len(rows), 3),
         margin={"l": 8, "r": 8, "t": 34 + _LEGEND_ROW_PX * len(shown), "b": 8},
         showlegend=True,
         # One entry a line: side by side they would wrap onto the panels' titles on a phone.

@@ -59,12 +59,16 @@ def load_published(slug: str, table: str) -> pd.DataFrame:
 
 def provenance_table(fields: Mapping[str, ProvenancedValue]) -> pd.DataFrame:
     """One row a setting: ``setting``, ``value``, ``kind``, ``source``, ``meaning``."""
-    columns = ("value", "kind", "source", "meaning")
+    columns = ("kind", "source", "meaning")
     rows = [
-        {"setting": name, **{column: getattr(item, column) for column in columns}}
+        {
+            "setting": name,
+            "value": str(item.value),  # as typed: 0.05, not 0.050000 beside a 64.000000
+            **{column: getattr(item, column) for column in columns},
+        }
         for name, item in fields.items()
     ]
-    return pd.DataFrame(rows, columns=["setting", *columns])
+    return pd.DataFrame(rows, columns=["setting", "value", *columns])
 
 
 def paper_vs_ours(
