@@ -56,14 +56,16 @@ class _Clock:
 
     def __init__(self) -> None:
         self._started = time.monotonic()
-        self._last_done = 0
+        self._first = self._last = 0
 
     def rate(self, done: int) -> float:
         """Units per second since the stage began; a falling count begins a new stage."""
-        if done < self._last_done:
-            self._started = time.monotonic()
-        self._last_done = done
-        return done / max(time.monotonic() - self._started, 1e-9)
+        now = time.monotonic()
+        if done < self._last:
+            self._started, self._first = now, done
+        self._last = done
+        elapsed_s = now - self._started
+        return (done - self._first) / elapsed_s if elapsed_s > 0 else 0.0
 
 
 @contextmanager

@@ -22,8 +22,9 @@ def test_lines_without_a_terminal_show_count_rate_and_note(
 
 def test_a_second_stage_is_timed_from_its_own_start(monkeypatch: pytest.MonkeyPatch) -> None:
     """When the count falls a new stage begins, and the first one's time no longer counts."""
-    now = iter([0.0, 100.0, 100.0, 104.0])
+    now = iter([0.0, 100.0, 200.0, 204.0])
     monkeypatch.setattr(progress.time, "monotonic", lambda: next(now))
-    clock = progress._Clock()  # at 0 s
+    clock = progress._Clock()
     assert clock.rate(50) == pytest.approx(0.5)  # 50 in 100 s
-    assert clock.rate(2) == pytest.approx(0.5)  # restarted at 100 s, read at 104 s
+    assert clock.rate(2) == 0.0  # a new stage: nothing to measure yet
+    assert clock.rate(10) == pytest.approx(2.0)  # 8 more in 4 s
