@@ -196,7 +196,9 @@ def test_weights_that_do_not_fit_are_refused(recipe: Recipe, tmp_path: Path) -> 
 
 
 def test_pictures_are_scaled_between_percentiles() -> None:
-    """The darkest and brightest pixels fill the range of a byte."""
+    """The darkest and brightest voxels fill the range of a byte; what was cut away is black."""
     image = np.linspace(-5, 5, 1000, dtype=np.float32).reshape(10, 10, 10)
+    image[0, 0, :3] = 0
     scaled = experiment.to_uint8(image)
-    assert (scaled.min(), scaled.max(), scaled.dtype) == (0, 255, np.uint8)
+    assert (scaled[0, 0, :3] == 0).all()
+    assert (scaled[image != 0].min(), scaled.max(), scaled.dtype) == (1, 255, np.uint8)

@@ -128,8 +128,13 @@ def richest_slices(label: np.ndarray, count: int) -> slice:
 
 
 def to_uint8(image: np.ndarray) -> np.ndarray:
-    """Scale ``(Z, Y, X)`` intensities to 0..255 between the 0.5th and 99.8th percentile."""
-    low, high = np.percentile(image, (0.5, 99.8))
+    """Scale ``(Z, Y, X)`` intensities between their 0.5th and 99.8th percentile to 1..255.
+
+    Voxels of exactly zero are what was cut away, before or after normalisation, and become 0: a
+    prepared image has negative values in the brain, and its background would be grey.
+    """
+    inside = image != 0
+    low, high = np.percentile(image[inside], (0.5, 99.8)) if inside.any() else (0.0, 1.0)
     scaled = (image - low) / max(float(high - low), 1e-6)
-    image_8bit: np.ndarray = (np.clip(scaled, 0, 1) * 255).round().astype(np.uint8)
-    return image_8bit
+    image_8bit: np.ndarray = (1 + np.clip(scaled, 0, 1) * 254).round().astype(np.uint8)
+    return np.where(inside, image_8bit, np.uint8(0))

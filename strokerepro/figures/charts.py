@@ -98,7 +98,7 @@ def paper_vs_ours(table: pd.DataFrame, *, alt: str = "") -> go.Figure:
         shared_yaxes=True,
         subplot_titles=metrics,
         horizontal_spacing=0.04,
-        vertical_spacing=0.3 / down,
+        vertical_spacing=0.42 / down,
     )
     paper_data = table["paper_data"].iloc[0] if "paper_data" in table else "its own data"
     our_data = list(dict.fromkeys(table["data"][table["ours"].notna()]))
@@ -116,7 +116,7 @@ def paper_vs_ours(table: pd.DataFrame, *, alt: str = "") -> go.Figure:
     finish(
         figure,
         alt or f"The paper's numbers and ours for {', '.join(metrics)}, by {len(rows)} rows.",
-        height_px=70 * down + _LEGEND_ROW_PX * len(shown) + _ROW_PX * down * max(len(rows), 3),
+        height_px=84 * down + _LEGEND_ROW_PX * len(shown) + _ROW_PX * down * max(len(rows), 3),
         margin={"l": 8, "r": 8, "t": 34 + _LEGEND_ROW_PX * len(shown), "b": 8},
         showlegend=True,
         # One entry a line: side by side they would wrap onto the panels' titles on a phone.
