@@ -62,9 +62,9 @@ from strokerepro.phantom.config import SOURCES, describe
 from strokerepro.phantom.dwi_config import DWI
 from strokerepro.records import load_arrays
 
-folder = (
-    Path(results_dir) if results_dir else bundled("results")
-) / "phantom_dwi"
+# %%
+results = Path(results_dir) if results_dir else bundled("results")
+folder = results / "phantom_dwi"
 examples = load_arrays(folder / "examples.npz")
 found = read_acceptance(folder)
 
