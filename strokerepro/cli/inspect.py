@@ -72,7 +72,7 @@ def compare(
     found = [item for item in records.list_records(slug, folders) if item.profile == profile]
     rows = pd.concat([_final_rows(name, found, recipe.main_output) for name in names])
     rows["output"] = "final"  # networks of different experiments call their last map differently
-    summary = method_table(rows, names, (metric, "n_fp", "n_fn"), by="name").reset_index()
+    summary = method_table(rows, names, (metric, "n_fp", "n_fn"), by="name")
     tests = []
     for name in names[1:]:
         both = paired_values(rows, name, names[0], metric, by="name")

@@ -16,13 +16,18 @@ def print_json(value: Any) -> None:
 
 
 def print_table(frame: pd.DataFrame, title: str | None = None, digits: int = 3) -> None:
-    """Print a table that fits the terminal, and plain text into a pipe."""
+    """Print a table that fits the terminal; into a pipe, plain columns that a program can cut."""
+    cells = [[_cell(value, digits) for value in row] for row in frame.itertuples(index=False)]
+    if not Console().is_terminal:
+        plain = pd.DataFrame(cells, columns=frame.columns).to_string(index=False)
+        print(*filter(None, (title, plain)), sep="\n")
+        return
     table = Table(title=title, title_justify="left")
     for column in frame.columns:
         numeric = pd.api.types.is_numeric_dtype(frame[column])
         table.add_column(str(column), justify="right" if numeric else "left", overflow="fold")
-    for row in frame.itertuples(index=False):
-        table.add_row(*(_cell(value, digits) for value in row))
+    for row in cells:
+        table.add_row(*row)
     Console().print(table)
 
 

@@ -23,7 +23,7 @@ from strokerepro.papers import get_recipe
 from strokerepro.papers.base import Recipe
 from strokerepro.progress import progress_bar
 from strokerepro.records import RunRecord
-from strokerepro.report import method_table, record_rows
+from strokerepro.report import means, method_table, record_rows
 
 _SHOWN = ("dice", "n_fp", "n_fn", "detected")
 
@@ -170,14 +170,16 @@ def _print_results(
     tables = {}
     for name in dict.fromkeys(record.name for record in done):
         rows = record_rows(record for record in done if record.name == name)
-        tables[name] = method_table(rows, list(rows["output"].unique()), _SHOWN).reset_index()
+        tables[name] = method_table(rows, list(rows["output"].unique()), _SHOWN)
     if as_json:
         print_json({"records": [record.stem for record in done], "test": tables})
         return
     for name, table in tables.items():
-        print_table(table, f"{recipe.title}, {name}, {recipe.profile_name}, test cases")
-    for path in (checkpoint_path(job, results_dir) for job in todo):
-        if path.exists():
-            print(f"weights: {path}")
+        title = f"{recipe.title}, {name}, {recipe.profile_name}, test cases: mean ± SD"
+        print_table(means(table, "output").reset_index(names="output"), title)
+    for job in todo:
+        path = checkpoint_path(job, results_dir)
+        there = f"weights in {path}" if path.exists() else "read from its record, --force trains it"
+        print(f"{job.stem}: {there}")
     for note in sorted({note for record in done for note in record.notes}):
         print(f"note: {note}")

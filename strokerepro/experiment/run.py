@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import resource
 import time
 from collections.abc import Iterable
@@ -24,6 +25,7 @@ from strokerepro.records import RunRecord
 from strokerepro.training import load_state, save_state
 
 TrainMode = Literal["never", "missing", "always"]
+_DEVICES = ("auto", "cpu", "cuda")
 #: Where `strokerepro run` writes unless told otherwise.
 RUNS = "runs"
 
@@ -70,6 +72,7 @@ def run(
     """
     if train not in get_args(TrainMode):
         raise UsageError.unknown("mode of training", train, get_args(TrainMode))
+    _check_device(device)
     path = records.find_record(job.recipe.slug, job.stem, records.results_folders(results_dir))
     if path is not None and train != "always":
         return _check_key(records.load_record(path), job, path)
@@ -131,12 +134,18 @@ def _check_key(record: RunRecord, job: Job, path: Path) -> RunRecord:
     )
 
 
+def _check_device(device: str) -> None:
+    if device not in _DEVICES:
+        raise UsageError.unknown("device", device, _DEVICES)
+
+
 def make_fabric(device: str, precision: str) -> Fabric:
     """Fabric on one device; ``"auto"`` takes a GPU where there is one."""
-    if device not in ("auto", "cpu", "cuda"):
-        raise UsageError.unknown("device", device, ["auto", "cpu", "cuda"])
+    _check_device(device)
     if device == "cuda" and not torch.cuda.is_available():
         raise InputError("--device cuda without a CUDA device", "a GPU", "use --device auto")
+    logging.getLogger("lightning.fabric").setLevel(logging.WARNING)  # not at each start
+    logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
     return Fabric(accelerator=device, devices=1, precision=precision)
 
 

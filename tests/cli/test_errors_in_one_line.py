@@ -92,7 +92,11 @@ def test_any_error_is_one_line_and_debug_shows_it_whole(
         (["run", "edd_muscle", "--data", "isles2022"], 2, "--root"),
         (["run", "edd_muscle", "--set", "patch_px", "--name", "x"], 2, "FIELD=VALUE"),
         (["run", "edd_muscle", "--set", "patch_pix=1", "--name", "x"], 2, "did you mean patch_px"),
-        (["run", "edd_muscle", "--set", "lr=fast", "--name", "x"], 2, "lr='fast'; expected float"),
+        (
+            ["run", "edd_muscle", "--set", "lr=fast", "--name", "x"],
+            2,
+            "lr='fast'; expected a valid number",
+        ),
         (["run", "edd_muscle", "--set", "arch=vnet", "--name", "x"], 2, "one of edd, deconvnet"),
         (["run", "edd_muscle", "--set", "lr=1", "--name", "main"], 2, "which is taken"),
         (["run", "edd_muscle", "--set", "lr=1", "--name", "../x"], 2, "--name ../x"),
