@@ -13,9 +13,10 @@
 # %% [markdown]
 # # The data
 #
-# Three of the five papers use images that need an application, one uses a private cohort. So
-# this project has loaders for the real sets *and* makes its own patients: a **phantom**, written
-# as files in exactly the layout of the real set, so that the same code runs on both.
+# Four of the five papers use images behind a registration or an application, the fifth a private
+# cohort. So this project has loaders for real sets, an open one first, *and* makes its own
+# patients: a **phantom**, written as files in exactly the layout of the real set, so that the same
+# code runs on both.
 #
 # [Open this chapter in Colab](https://colab.research.google.com/github/strokerepro/strokerepro/blob/main/book/data.ipynb)
 
@@ -160,7 +161,7 @@ print(
 # %% [markdown]
 # The committed cohort is a small draw, so its means scatter around those of the configuration.
 # Beside these, the volumes of a public cohort of acute lesions {cite:p}`absher2024soop`, which we
-# show and did not fit: it has larger lesions than the cohort of Chen et al.
+# show and did not fit: its lesions are larger than the phantom's.
 
 # %%
 volume_table(found)
