@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 import torch
+from hypothesis import settings
 
 Shape = tuple[int, int, int]
 Spacing = tuple[float, float, float]
@@ -20,10 +21,23 @@ WriteNifti = Callable[..., Path]
 TinyCohort = Callable[..., Path]
 
 
+# The same examples in every run, so that a change is never blamed for what chance found. To look
+# for new ones: HYPOTHESIS_PROFILE=explore.
+settings.register_profile("repeatable", derandomize=True)
+settings.register_profile("explore", print_blob=True)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "repeatable"))
+
+
 @pytest.fixture(scope="session", autouse=True)
 def _one_thread() -> None:
     """Keep torch to one thread, so that parallel test runs do not fight for cores."""
     torch.set_num_threads(1)
+
+
+@pytest.fixture(autouse=True)
+def _seeded() -> None:
+    """Start torch's global generator alike in each test, whatever ran before it."""
+    torch.manual_seed(0)
 
 
 @pytest.fixture

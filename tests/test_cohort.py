@@ -316,7 +316,7 @@ def test_a_header_that_announces_a_giant_is_refused_before_reading(plain_nifti: 
 
 @pytest.mark.parametrize(
     ("offset", "message"),
-    [(80, "positive spacing"), (280, "affine that is not finite")],  # pixdim[1], srow_x[0]
+    [(80, "expected a spacing of"), (280, "affine that is not finite")],  # pixdim[1], srow_x[0]
 )
 def test_a_header_of_nan_is_refused(plain_nifti: Path, offset: int, message: str) -> None:
     """Spacing and position must be numbers."""
@@ -513,3 +513,13 @@ def test_the_real_sample_case_is_read(real_data: Path) -> None:
     assert int(case.label.sum()) == 523
     assert case.arrays["dwi"].min() == pytest.approx(-5.656, abs=1e-3)
     assert case.off_grid["flair"].array.shape == (29, 512, 512)
+
+
+def test_a_spacing_that_is_almost_zero_is_refused(plain_nifti: Path) -> None:
+    """A denormal number is above zero, and no spacing."""
+    content = bytearray(plain_nifti.read_bytes())
+    content[87] = 0  # the exponent of the second zoom
+    path = plain_nifti.with_name("denormal.nii")
+    path.write_bytes(content)
+    with pytest.raises(InputError, match=r"spacing .* expected a spacing of 0\.001 to 1000"):
+        read_volume(path, path.parent)

@@ -78,7 +78,8 @@ from strokerepro.records import find_record, load_arrays, results_folders
 recipe = get_recipe("edd_muscle").profile(profile)
 options = {"data": data, "root": root or None, "seed": seed}
 options |= {"results_dir": results_dir or None, "device": device}
-options |= {"train": train, "folds": [int(k) for k in folds.split(",") if k]}
+chosen = [int(k) for k in str(folds).split(",") if k]
+options |= {"train": train, "folds": chosen}
 
 # %% [markdown]
 # ## The paper's claims

@@ -20,6 +20,8 @@ from strokerepro.errors import InputError
 from strokerepro.manifest import CaseFiles, Manifest, leaves_root
 
 AFFINE_TOLERANCE = 1e-3  # absolute, on every entry; headers of one scan differ by rounding only
+# Beyond this a header is broken, not unusual; a spacing may even be a denormal number.
+_SPACING_MM = (0.001, 1000.0)
 _VOXELS_MAX = 1 << 28  # 1 GiB as float32; a larger header is a broken one
 _AGAIN = "fetch or convert the file again"
 
@@ -91,8 +93,10 @@ def _check_header(path: Path, image: Any) -> None:
     if image.get_data_dtype().kind not in "iuf":
         raise InputError(f"{path.name} of {image.get_data_dtype()}", "real numbers", _AGAIN)
     zooms = np.asarray(image.header.get_zooms()[:3], dtype=np.float64)
-    if not (np.isfinite(zooms).all() and (zooms > 0).all()):
-        raise InputError(f"{path.name} with spacing {zooms} mm", "positive spacing", _AGAIN)
+    smallest_mm, largest_mm = _SPACING_MM
+    if not ((zooms >= smallest_mm) & (zooms <= largest_mm)).all():  # false for NaN as well
+        expected = f"a spacing of {smallest_mm} to {largest_mm} mm"
+        raise InputError(f"{path.name} with spacing {zooms} mm", expected, _AGAIN)
     if not np.isfinite(image.affine).all():
         raise InputError(f"{path.name} with an affine that is not finite", "numbers", _AGAIN)
 

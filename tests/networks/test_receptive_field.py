@@ -81,7 +81,7 @@ def test_any_encoder_gradient_agrees(stacks: list[tuple[int, int]], seed: int) -
     """Formula and gradient agree for any stacks and dilations."""
     convs, dilations = zip(*stacks, strict=True)
     network = build_network(
-        "edd_muscle.deconvnet", convs=convs, dilations=dilations, widths=(2,) * len(convs)
+        "edd_muscle.deconvnet", convs=convs, dilations=dilations, widths=(6,) * len(convs)
     )
     field_px = encoder_receptive_field(convs, dilations)
     measured = effective_extent(
