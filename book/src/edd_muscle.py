@@ -69,7 +69,12 @@ import pandas as pd
 import torch
 from IPython.display import Markdown, display
 from strokerepro import figures, report
-from strokerepro.experiment import available, jobs, transfer
+from strokerepro.experiment import (
+    MissingRecordError,
+    available,
+    jobs,
+    transfer,
+)
 from strokerepro.files import bundled
 from strokerepro.metrics import r_squared
 from strokerepro.papers import get_recipe
@@ -651,16 +656,17 @@ for count in (24, 72, 247):  # one fold, the phantom, ISLES 2022
 
 # %%
 real = os.environ.get("STROKEREPRO_REAL_DATA")
-record = transfer(
-    jobs(recipe, folds=[0])[0],
-    "isles2022",
-    root=f"{real}/isles2022_sample" if real else None,
-    results_dir=results_dir or None,
-)
-print("; ".join(record.notes))
-scores = pd.DataFrame(record.rows).set_index("output")
-scores = scores.loc[["threshold", "edd", "edd_muscle"], [*KEYS, "n_tp"]]
-scores.round(3).assign(data=record.data)
+sample = f"{real}/isles2022_sample" if real else None
+own = results_dir or None
+first = jobs(recipe, folds=[0])[0]
+try:
+    record = transfer(first, "isles2022", root=sample, results_dir=own)
+    scores = pd.DataFrame(record.rows).set_index("output")
+    scores = scores.loc[["threshold", "edd", "edd_muscle"], [*KEYS, "n_tp"]]
+    print("; ".join(record.notes))
+    display(scores.round(3).assign(data=record.data))
+except MissingRecordError as error:
+    print(error)
 
 # %% [markdown]
 # On this patient the networks find most lesions, among many false ones, and MUSCLE Net, which judges
