@@ -69,12 +69,7 @@ import pandas as pd
 import torch
 from IPython.display import Markdown, display
 from strokerepro import figures, report
-from strokerepro.experiment import (
-    MissingRecordError,
-    available,
-    jobs,
-    transfer,
-)
+from strokerepro.experiment import available
 from strokerepro.files import bundled
 from strokerepro.metrics import r_squared
 from strokerepro.papers import get_recipe
@@ -655,6 +650,8 @@ for count in (24, 72, 247):  # one fold, the phantom, ISLES 2022
 # on one real case of ISLES 2022, number 0009 {cite:p}`hernandez2022isles`.
 
 # %%
+from strokerepro.experiment import MissingRecordError, jobs, transfer
+
 real = os.environ.get("STROKEREPRO_REAL_DATA")
 sample = f"{real}/isles2022_sample" if real else None
 own = results_dir or None
