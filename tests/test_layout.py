@@ -7,7 +7,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from strokerepro.report import PairedTest, comparison_table, means, side_by_side
+from strokerepro.report import PairedTest, comparison_table, means, side_by_side, text_table
 
 NAN = float("nan")
 
@@ -138,3 +138,13 @@ def test_a_single_comparison_needs_no_correction() -> None:
     """Holm's p is then the p of the t-test; digits can be chosen."""
     table = comparison_table([("a", paired(0.1234, 0.01))], digits=2)
     assert list(table.loc["a"]) == [0.12, "0.07 to 0.17", "0.01", "0.01", "0.25", 20]
+
+
+def test_a_text_table_has_the_same_html_for_the_same_words() -> None:
+    """No random identity gets into a notebook; other words give another one."""
+    frame = pd.DataFrame({"name": ["a"], "meaning": ["b"]})
+    first, again, other = (
+        text_table(table).to_html() for table in (frame, frame.copy(), frame.assign(name="c"))
+    )
+    assert first == again != other
+    assert ">0<" not in first  # no index

@@ -51,7 +51,7 @@ from pathlib import Path
 
 import pandas as pd
 from IPython.display import display
-from strokerepro import figures
+from strokerepro import figures, report
 from strokerepro.experiment import (
     acceptance_table,
     read_acceptance,
@@ -86,7 +86,7 @@ sets = [
     }
     for m in manifests
 ]
-display(pd.DataFrame(sets).style.hide(axis="index"))
+display(report.text_table(pd.DataFrame(sets)))
 
 # %% [markdown]
 # `strokerepro data verify isles2022 --root DIR` says precisely what is there and what is missing;
@@ -101,7 +101,7 @@ display(pd.DataFrame(sets).style.hide(axis="index"))
 
 # %% tags=["nbval-check-output"]
 isles = load_manifest("isles2022")
-display(pd.DataFrame({"ISLES 2022": isles.quirks}).style.hide(axis="index"))
+display(report.text_table(pd.DataFrame({"ISLES 2022": isles.quirks})))
 
 # %% [markdown]
 # ## The diffusion phantom
@@ -150,7 +150,7 @@ figures.lesion_frequency_map(counts / found["subjects"], affine)
 
 # %%
 table = acceptance_table(found)
-display(table.style.hide(axis="index").format(precision=2, na_rep="-"))
+display(report.text_table(table).format(precision=2, na_rep="-"))
 print(
     "version",
     found["phantom_version"],
@@ -186,9 +186,6 @@ volume_table(found)
 
 # %%
 knobs = pd.DataFrame([vars(row) for row in describe(DWI)]).astype(str)
-display(knobs.style.hide(axis="index"))
-display(
-    pd.DataFrame(
-        SOURCES.items(), columns=["source", "what it is"]
-    ).style.hide(axis="index")
-)
+display(report.text_table(knobs))
+sources = pd.DataFrame(SOURCES.items(), columns=["source", "what it is"])
+display(report.text_table(sources))

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import pandas as pd
+from pandas.io.formats.style import Styler
 
+from strokerepro.files import hash_json
 from strokerepro.report.published import NOT_RUN
 from strokerepro.report.statistics import PairedTest, holm
 
@@ -104,6 +106,16 @@ def comparison_table(tests: Sequence[tuple[str, PairedTest]], digits: int = 3) -
 def _mean_sd(mean: float, sd: float, digits: int) -> str:
     spread = "" if pd.isna(sd) else f" ± {sd:.{digits}f}"
     return _number(mean, digits) + spread
+
+
+def text_table(frame: pd.DataFrame) -> Styler:
+    """Show a table of words without its index.
+
+    pandas gives each styled table a random identity; here it comes from the content, so that an
+    executed chapter has the same bytes whenever its records are the same.
+    """
+    identity = hash_json(frame.to_csv(index=False))[:8]
+    return frame.style.hide(axis="index").set_uuid(identity)
 
 
 def _number(value: float, digits: int) -> str:
