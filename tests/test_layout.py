@@ -7,7 +7,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from strokerepro.report import PairedTest, comparison_table, means, side_by_side, text_table
+from strokerepro.report import PairedTest, TextTable, comparison_table, means, side_by_side
 
 NAN = float("nan")
 
@@ -144,7 +144,15 @@ def test_a_text_table_has_the_same_html_for_the_same_words() -> None:
     """No random identity gets into a notebook; other words give another one."""
     frame = pd.DataFrame({"name": ["a"], "meaning": ["b"]})
     first, again, other = (
-        text_table(table).to_html() for table in (frame, frame.copy(), frame.assign(name="c"))
+        TextTable(table)._repr_html_() for table in (frame, frame.copy(), frame.assign(name="c"))
     )
     assert first == again != other
     assert ">0<" not in first  # no index
+    assert repr(TextTable(frame)).split() == ["name", "meaning", "a", "b"]  # and no address
+
+
+def test_numbers_in_a_text_table_have_the_asked_digits_and_a_dash_where_there_is_none() -> None:
+    """37.908 with two digits is 37.91; what was not published is a dash."""
+    html = TextTable(pd.DataFrame({"ours": [37.908, NAN]}))._repr_html_()
+    assert ">37.91<" in html
+    assert ">-<" in html

@@ -86,7 +86,7 @@ sets = [
     }
     for m in manifests
 ]
-display(report.text_table(pd.DataFrame(sets)))
+display(report.TextTable(pd.DataFrame(sets)))
 
 # %% [markdown]
 # `strokerepro data verify isles2022 --root DIR` says precisely what is there and what is missing;
@@ -101,7 +101,7 @@ display(report.text_table(pd.DataFrame(sets)))
 
 # %% tags=["nbval-check-output"]
 isles = load_manifest("isles2022")
-display(report.text_table(pd.DataFrame({"ISLES 2022": isles.quirks})))
+display(report.TextTable(pd.DataFrame({"ISLES 2022": isles.quirks})))
 
 # %% [markdown]
 # ## The diffusion phantom
@@ -150,7 +150,7 @@ figures.lesion_frequency_map(counts / found["subjects"], affine)
 
 # %%
 table = acceptance_table(found)
-display(report.text_table(table).format(precision=2, na_rep="-"))
+display(report.TextTable(table))
 print(
     "version",
     found["phantom_version"],
@@ -186,6 +186,6 @@ volume_table(found)
 
 # %%
 knobs = pd.DataFrame([vars(row) for row in describe(DWI)]).astype(str)
-display(report.text_table(knobs))
+display(report.TextTable(knobs))
 sources = pd.DataFrame(SOURCES.items(), columns=["source", "what it is"])
-display(report.text_table(sources))
+display(report.TextTable(sources))

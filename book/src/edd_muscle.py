@@ -89,7 +89,7 @@ options |= {"train": train, "folds": chosen}
 
 # %% tags=["nbval-check-output"]
 claims = pd.DataFrame(recipe.claims)[["name", "text", "where"]]
-display(report.text_table(claims))
+display(report.TextTable(claims))
 
 # %% [markdown]
 # ## The data
@@ -271,7 +271,7 @@ display(Markdown(f"```python\n{code}```"))
 # %%
 provenance = report.provenance_table(recipe.fields)
 display(provenance["kind"].value_counts().rename("settings").to_frame().T)
-display(report.text_table(provenance))
+display(report.TextTable(provenance))
 
 # %% [markdown]
 # The released configuration contradicts the text in several places: AdaDelta instead of SGD for EDD
@@ -548,7 +548,7 @@ figures.histogram(sizes, cut=60, x_title=title, log_x=True)
 
 # %%
 missing = report.missing_table(recipe, runs)
-display(report.text_table(missing))
+display(report.TextTable(missing))
 
 # %% [markdown]
 # ## Verdicts
@@ -563,7 +563,7 @@ status = "phantom: trend only" if on_phantom else "substitute data"
 verdicts = report.judge_claims(recipe, runs, status=status)
 table = report.verdict_table(verdicts)
 display(table["outcome"].value_counts().rename("claims").to_frame().T)
-display(report.text_table(table))
+display(report.TextTable(table))
 
 # %% [markdown]
 # *Not confirmed* has several causes: too few subjects, or one step of several that fails or is even

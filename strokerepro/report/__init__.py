@@ -8,7 +8,7 @@ from strokerepro.report.experiments import (
     runs_table,
 )
 from strokerepro.report.judging import compare, judge_claims, method_rows, pooled
-from strokerepro.report.layout import comparison_table, means, side_by_side, text_table
+from strokerepro.report.layout import TextTable, comparison_table, means, side_by_side
 from strokerepro.report.published import load_published, paper_vs_ours, provenance_table
 from strokerepro.report.statistics import PairedTest, holm, paired_power, paired_test
 from strokerepro.report.tables import (
@@ -23,6 +23,7 @@ __all__ = [
     "OUTCOMES",
     "STATUSES",
     "PairedTest",
+    "TextTable",
     "Verdict",
     "beside_paper",
     "compare",
@@ -47,6 +48,5 @@ __all__ = [
     "runs_table",
     "side_by_side",
     "subgroup_table",
-    "text_table",
     "verdict_table",
 ]

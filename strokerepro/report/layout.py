@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import pandas as pd
-from pandas.io.formats.style import Styler
 
 from strokerepro.files import hash_json
 from strokerepro.report.published import NOT_RUN
@@ -108,14 +108,31 @@ def _mean_sd(mean: float, sd: float, digits: int) -> str:
     return _number(mean, digits) + spread
 
 
-def text_table(frame: pd.DataFrame) -> Styler:
-    """Show a table of words without its index.
+@dataclass(frozen=True)
+class TextTable:
+    """A table of words without its index, for a notebook.
 
-    pandas gives each styled table a random identity; here it comes from the content, so that an
-    executed chapter has the same bytes whenever its records are the same.
+    pandas gives each styled table a random identity and an address; here the identity comes from
+    the content, so that an executed chapter has the same bytes whenever its records are the same.
+
+    Attributes
+    ----------
+    frame
+        What to show.
+    digits
+        Digits after the point of its numbers.
     """
-    identity = hash_json(frame.to_csv(index=False))[:8]
-    return frame.style.hide(axis="index").set_uuid(identity)
+
+    frame: pd.DataFrame
+    digits: int = 2
+
+    def _repr_html_(self) -> str:
+        identity = hash_json(self.frame.to_csv(index=False))[:8]
+        styled = self.frame.style.hide(axis="index").set_uuid(identity)
+        return str(styled.format(precision=self.digits, na_rep="-").to_html())
+
+    def __repr__(self) -> str:
+        return self.frame.to_string(index=False)
 
 
 def _number(value: float, digits: int) -> str:
