@@ -11,6 +11,7 @@ import numpy as np
 
 from strokerepro.chapters.execute import CHECKOUT, book_folder
 from strokerepro.errors import InputError
+from strokerepro.experiment import TRANSFERRED
 from strokerepro.files import write_text
 from strokerepro.papers import get_recipe
 from strokerepro.records import RunRecord, list_records
@@ -100,7 +101,8 @@ def costs_table(records: Mapping[str, Sequence[RunRecord]]) -> str:
     )
     lines = []
     for slug, rows in records.items():
-        for (profile, data, device, _), group in _grouped(rows).items():
+        trained = [row for row in rows if not row.name.startswith(TRANSFERRED)]
+        for (profile, data, device, _), group in _grouped(trained).items():
             lines.append(
                 (
                     slug,

@@ -20,10 +20,11 @@ from strokerepro.experiment.run import (
     run,
     run_experiment,
 )
-from strokerepro.experiment.transfer import transfer
+from strokerepro.experiment.transfer import TRANSFERRED, transfer
 
 __all__ = [
     "RUNS",
+    "TRANSFERRED",
     "Job",
     "MissingRecordError",
     "TrainMode",

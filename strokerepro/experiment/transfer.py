@@ -23,6 +23,9 @@ from strokerepro.files import hash_json
 from strokerepro.records import RunRecord
 from strokerepro.training import load_state
 
+#: How the names of such records begin.
+TRANSFERRED = "transfer-"
+
 
 def transfer(
     job: Job,
@@ -62,7 +65,7 @@ def transfer(
     InputError
         Weights or a record of another recipe.
     """
-    name = f"transfer-{job.recipe.name}"
+    name = f"{TRANSFERRED}{job.recipe.name}"
     weights = checkpoint_path(job, results_dir)
     if root is not None and weights.exists():
         return _test(job, name, data, Path(root), weights, Path(results_dir or RUNS), device)
