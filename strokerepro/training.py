@@ -93,7 +93,7 @@ class Progress:
 
 def fit(
     parts: Parts,
-    step: Callable[[], Mapping[str, Tensor]],
+    step: Callable[[int], Mapping[str, Tensor]],
     validate: Callable[[], Mapping[str, float]],
     plan: Plan,
     *,
@@ -109,7 +109,8 @@ def fit(
     parts
         Modules, optimisers and random generators; all are updated in place.
     step
-        Performs one update and returns detached scalar losses by name.
+        Performs one update, given the number of updates done before, and returns detached scalar
+        losses by name.
     validate
         Scores the modules; called in ``eval`` mode and without gradients.
     plan
@@ -142,7 +143,7 @@ def fit(
         module.train()
     started = time.perf_counter() - state.seconds
     while state.step < plan.steps and not _out_of_patience(state, plan):
-        for name, value in step().items():
+        for name, value in step(state.step).items():
             losses[name] = losses[name] + value if name in losses else value.clone()
         state.step += 1
         at_validation = state.step % plan.validate_every == 0 or state.step == plan.steps

@@ -31,7 +31,7 @@ class Toy:
             {"network": self.network}, {"optimizer": self.optimizer}, {"batches": self.generator}
         )
 
-    def step(self) -> Mapping[str, Tensor]:
+    def step(self, _index: int) -> Mapping[str, Tensor]:
         self.steps += 1
         x = torch.randn(16, 3, generator=self.generator)
         self.optimizer.zero_grad()
@@ -55,7 +55,7 @@ def test_the_loss_curve_holds_means_over_the_logging_interval() -> None:
     values = iter([1.0, 3.0, 10.0, 20.0, 5.0])
     history = fit(
         Parts({"n": nn.Linear(1, 1)}, {}, {}),
-        lambda: {"a": torch.tensor(next(values))},
+        lambda _index: {"a": torch.tensor(next(values))},
         dict,
         Plan(steps=5, validate_every=5, log_every=2),
     )
@@ -73,10 +73,10 @@ def test_a_resumed_run_equals_an_uninterrupted_one_bit_for_bit(
     first = Toy()
     checkpoint = tmp_path / "run.ckpt"
 
-    def interrupted() -> Mapping[str, Tensor]:
+    def interrupted(index: int) -> Mapping[str, Tensor]:
         if first.steps == stop_at + 2:
             raise KeyboardInterrupt
-        return first.step()
+        return first.step(index)
 
     with pytest.raises(KeyboardInterrupt):
         fit(
@@ -100,7 +100,7 @@ def test_the_best_weights_are_left_in_the_network() -> None:
     scores = iter([0.2, 0.9, 0.1])
     seen: list[float] = []
 
-    def step() -> Mapping[str, Tensor]:
+    def step(_index: int) -> Mapping[str, Tensor]:
         with torch.no_grad():
             network.weight += 1
         return {}
@@ -114,11 +114,30 @@ def test_the_best_weights_are_left_in_the_network() -> None:
     assert network.weight.item() == seen[1]
 
 
+def test_a_step_is_told_how_many_steps_were_done_also_after_a_resume(tmp_path: Path) -> None:
+    """Samplers that are functions of the step number need it to continue where they stopped."""
+    seen: list[int] = []
+
+    def step(index: int) -> Mapping[str, Tensor]:
+        seen.append(index)
+        return {}
+
+    for steps in (2, 5):
+        parts = Parts({"n": nn.Linear(1, 1)}, {}, {})
+        fit(parts, step, dict, Plan(steps, 2), checkpoint=tmp_path / "run.ckpt", identity="k")
+    assert seen == [0, 1, 2, 3, 4]
+
+
 def test_patience_stops_after_validations_without_improvement() -> None:
     """Two validations that do not improve end a run with patience two."""
     scores = iter([0.5, 0.4, 0.4, 0.9])
     plan = Plan(steps=100, validate_every=1, select="dice", patience=2)
-    history = fit(Parts({"n": nn.Linear(1, 1)}, {}, {}), dict, lambda: {"dice": next(scores)}, plan)
+    history = fit(
+        Parts({"n": nn.Linear(1, 1)}, {}, {}),
+        lambda _index: {},
+        lambda: {"dice": next(scores)},
+        plan,
+    )
     assert history.step == 3
 
 
@@ -127,7 +146,7 @@ def test_a_loss_that_is_not_finite_stops_the_run_with_one_line() -> None:
     with pytest.raises(InputError, match=r"loss 'a' = nan at step 2.*lower the learning rate"):
         fit(
             Parts({"n": nn.Linear(1, 1)}, {}, {}),
-            lambda: {"a": torch.tensor(math.nan)},
+            lambda _index: {"a": torch.tensor(math.nan)},
             dict,
             Plan(steps=4, validate_every=4, log_every=2),
         )

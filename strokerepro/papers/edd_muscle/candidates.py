@@ -132,7 +132,7 @@ def train_muscle(
     labels = fabric.to_device(torch.from_numpy(candidates.is_lesion.astype(np.int64)))
     pools = _pools(labels.cpu(), settings.muscle_balance)
 
-    def step() -> Mapping[str, Tensor]:
+    def step(_index: int) -> Mapping[str, Tensor]:
         chosen = _draw(pools, settings.muscle_batch, generator).to(fabric.device)
         batch = _turn(patches[chosen], int(torch.randint(8, (), generator=generator)))
         optimizer.zero_grad(set_to_none=True)

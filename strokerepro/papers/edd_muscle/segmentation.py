@@ -128,7 +128,7 @@ def train_segmenter(
     )
     criterion = EnsembleCrossEntropy()
 
-    def step() -> Mapping[str, Tensor]:
+    def step(_index: int) -> Mapping[str, Tensor]:
         drawn = draw_flip_rotation(
             settings.batch, settings.flip_probability, settings.max_rotation_deg, generator
         )
