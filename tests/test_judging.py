@@ -15,6 +15,7 @@ from strokerepro.papers import get_recipe
 from strokerepro.papers.base import Claim
 from strokerepro.papers.predicates import (
     LargeBeatsSmall,
+    MeanBelow,
     PairedDifference,
     Predicate,
     ShareAtMost,
@@ -233,6 +234,26 @@ def test_without_any_size_a_share_is_not_confirmed() -> None:
     assert "of 0" in evidence
 
 
+@pytest.mark.parametrize(
+    ("mean", "outcome"), [(0.4, "confirmed"), (0.5, "not confirmed"), (0.6, "opposite")]
+)
+def test_a_mean_is_below_a_limit_only_if_significantly_so(mean: float, outcome: str) -> None:
+    """Eight cases that scatter by 0.02 around the mean, against a limit of 0.5."""
+    content = record(rows("naive", mean + NOISE, "fp_overlap"))
+    found, evidence = outcome_of(MeanBelow("main/naive", "fp_overlap", 0.5), content)
+    assert found == outcome
+    assert f"fp_overlap of main/naive: mean {mean:.2f}, against 0.5" in evidence
+
+
+def test_cases_without_the_number_do_not_enter_a_mean() -> None:
+    """Of eight cases two are undefined: six are left."""
+    values = 0.4 + NOISE
+    values[:2] = np.nan
+    content = record(rows("naive", values, "fp_overlap"))
+    _, evidence = outcome_of(MeanBelow("main/naive", "fp_overlap", 0.5), content)
+    assert "n = 6" in evidence
+
+
 @pytest.mark.parametrize(("share", "outcome"), [(0.25, "confirmed"), (0.24, "not confirmed")])
 def test_a_stages_share_is_the_mean_over_the_folds(share: float, outcome: str) -> None:
     """1 of 8 s and 3 of 8 s are 25 %; the evidence names the hardware."""
@@ -304,6 +325,14 @@ def test_a_claim_whose_run_is_missing_is_not_attempted(records: Any) -> None:
     assert verdict.evidence == "no record of arch_fcn in this profile"
 
 
+def test_a_claim_about_a_number_that_older_records_lack_is_not_attempted() -> None:
+    """The reason names the number and what to do."""
+    verdict = verdict_of((MeanBelow("main/edd", "fp_overlap", 0.5),), {"main": [two_outputs(0.1)]})
+    assert (verdict.status, verdict.outcome) == ("not attempted", "not tested")
+    assert "records of main/edd without fp_overlap" in verdict.evidence
+    assert "--force" in verdict.evidence
+
+
 def test_without_any_record_no_claim_is_attempted() -> None:
     """A reader without results sees every claim of the paper and that none was tested."""
     recipe = get_recipe("edd_muscle")
@@ -317,6 +346,7 @@ def test_every_claim_of_every_kind_names_the_runs_it_needs() -> None:
     claim = Claim(
         "C1", "t", "w",
         (ABSENT, LargeBeatsSmall(("main/edd", "arch_unet/unet"), "dice"),
-         ShareAtMost("wide/edd", "fp_sizes_px", 1, 1), StageShare("fast", "muscle", 1)),
+         ShareAtMost("wide/edd", "fp_sizes_px", 1, 1), StageShare("fast", "muscle", 1),
+         MeanBelow("deep/naive", "fp_overlap", 1)),
     )  # fmt: skip
-    assert claim.runs == ("main", "arch_fcn", "arch_unet", "wide", "fast")
+    assert claim.runs == ("main", "arch_fcn", "arch_unet", "wide", "fast", "deep")

@@ -88,6 +88,20 @@ class ShareAtMost:
 
 
 @dataclass(frozen=True)
+class MeanBelow:
+    """The mean over the test cases of the number under `key` is below `limit`."""
+
+    method: str
+    key: str
+    limit: float
+
+    @property
+    def runs(self) -> tuple[str, ...]:
+        """Experiments whose records are needed."""
+        return (self.method.split("/")[0],)
+
+
+@dataclass(frozen=True)
 class StageShare:
     """A stage takes at most `share` of the total test time."""
 
@@ -101,4 +115,4 @@ class StageShare:
         return (self.run,)
 
 
-Predicate = PairedDifference | LargeBeatsSmall | ShareAtMost | StageShare
+Predicate = PairedDifference | LargeBeatsSmall | ShareAtMost | MeanBelow | StageShare

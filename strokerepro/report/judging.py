@@ -13,6 +13,7 @@ from strokerepro.errors import InputError
 from strokerepro.papers.base import Claim, Recipe
 from strokerepro.papers.predicates import (
     LargeBeatsSmall,
+    MeanBelow,
     PairedDifference,
     Predicate,
     ShareAtMost,
@@ -114,6 +115,22 @@ def _(predicate: ShareAtMost, rows: pd.DataFrame, records: Records) -> tuple[Out
     share = float((sizes <= predicate.limit).mean()) if sizes.size else float("nan")
     outcome: Outcome = "confirmed" if share >= predicate.share else "not confirmed"
     return outcome, f"{share:.1%} of {sizes.size} are at most {predicate.limit:g}"
+
+
+@judge.register
+def _(predicate: MeanBelow, rows: pd.DataFrame, records: Records) -> tuple[Outcome, str]:
+    if predicate.key not in rows:
+        raise InputError(
+            f"records of {predicate.method} without {predicate.key}",
+            "this number for every test case",
+            "run the experiment again with --force",
+        )
+    values = _values(rows, predicate.method, predicate.key)
+    limits = np.full(values.size, predicate.limit)
+    test = paired_test(values, limits, generator=np.random.default_rng(0))
+    outcome = judge_difference(test, "decrease", None, _ALPHA)
+    found = f"{predicate.key} of {predicate.method}: mean {values.mean():.2f}"
+    return outcome, f"{found}, against {predicate.limit:g}: {test}"
 
 
 @judge.register

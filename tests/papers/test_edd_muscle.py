@@ -12,7 +12,11 @@ from strokerepro.networks.receptive_field import encoder_receptive_field
 from strokerepro.papers import get_recipe
 from strokerepro.papers.edd_muscle.ablations import STACKS, TABLE3_GRID
 from strokerepro.papers.edd_muscle.candidates import CandidateSet, train_muscle
-from strokerepro.papers.edd_muscle.pipeline import TrainedEddMuscle, false_positive_sizes
+from strokerepro.papers.edd_muscle.false_lesions import (
+    false_positive_overlap,
+    false_positive_sizes,
+)
+from strokerepro.papers.edd_muscle.pipeline import TrainedEddMuscle
 from strokerepro.papers.edd_muscle.segmentation import build_segmenter
 from strokerepro.papers.edd_muscle.settings import EddMuscleSettings
 from strokerepro.papers.method import RunContext
@@ -71,6 +75,76 @@ def test_sizes_of_false_positives_leave_out_what_touches_a_lesion() -> None:
     truth = np.zeros_like(mask)
     truth[0, 6, 6] = 1
     assert sorted(false_positive_sizes(mask, truth)) == [1, 3]
+
+
+def drawn_mask(*components: tuple[int, int, int, int]) -> np.ndarray:
+    """Mask (2, 12, 12) of components in row ``y`` of slice ``z``, from column ``x`` on."""
+    mask = np.zeros((2, 12, 12), np.uint8)
+    for z, y, x, length in components:
+        mask[z, y, x : x + length] = 1
+    return mask
+
+
+LESION = (0, 10, 0, 4)
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "overlap"),
+    [
+        # A long one of the first touches two of the second: 1 of 2 and 2 of 3.
+        ([(0, 0, 0, 9), (0, 4, 0, 2)], [(0, 0, 0, 2), (0, 0, 7, 2), (0, 6, 0, 2)], 7 / 12),
+        ([(0, 0, 0, 3)], [(0, 0, 2, 3)], 1.0),
+        ([(0, 0, 0, 3)], [(0, 0, 3, 3)], 0.0),  # neighbours share no pixel
+        ([(0, 0, 0, 3)], [(1, 0, 0, 3)], 0.0),  # another slice
+        ([(0, 10, 0, 2), (0, 0, 0, 2)], [(0, 10, 1, 3)], 0.0),  # on the lesion: not false
+        ([(0, 10, 4, 2)], [(0, 10, 3, 3)], 0.0),  # what it touches is no false one
+        ([(0, 0, 0, 3), (0, 4, 0, 3)], [], 0.0),  # nobody else has them
+    ],
+)
+def test_the_overlap_of_false_lesions_is_averaged_over_both_ways(
+    first: list[tuple[int, int, int, int]],
+    second: list[tuple[int, int, int, int]],
+    overlap: float,
+) -> None:
+    """Counted by hand; the order of the members plays no part."""
+    masks = [drawn_mask(*first), drawn_mask(*second)]
+    truth = drawn_mask(LESION)
+    assert false_positive_overlap(masks, truth) == pytest.approx(overlap)
+    assert false_positive_overlap(masks[::-1], truth) == pytest.approx(overlap)
+
+
+def test_without_any_false_lesion_there_is_no_overlap_to_speak_of() -> None:
+    """A member that finds the lesion only, and one that finds nothing."""
+    masks = [drawn_mask((0, 10, 1, 2)), drawn_mask()]
+    assert np.isnan(false_positive_overlap(masks, drawn_mask(LESION)))
+
+
+def test_three_members_are_compared_pair_by_pair() -> None:
+    """The first two share their only false lesion, the third has another: 2 of 6 ordered pairs."""
+    shared, other = drawn_mask((0, 0, 0, 3)), drawn_mask((0, 4, 0, 3))
+    overlap = false_positive_overlap([shared, shared, other], drawn_mask(LESION))
+    assert overlap == pytest.approx(2 / 6)
+
+
+@pytest.mark.parametrize("n_branches", [1, 2])
+def test_only_an_ensemble_of_several_has_an_overlap_in_its_rows(n_branches: int) -> None:
+    """It stands with the naive ensemble of two members, and nowhere with one."""
+    settings = EddMuscleSettings(width_scale=0.125, n_branches=n_branches)
+    torch.manual_seed(0)
+    trained = TrainedEddMuscle(settings, build_segmenter(settings).eval(), None)
+    image = np.random.default_rng(0).normal(0, 1, (2, 64, 64)).astype(np.float32)
+    case = prepared_case(image, drawn_label())
+    prediction = trained.predict(case, make_fabric("cpu", "32-true"))
+    rows = get_recipe("edd_muscle").method.score(prediction, case, settings)
+    carrying = [row["output"] for row in rows if "fp_overlap" in row]
+    assert carrying == (["naive"] if n_branches == 2 else [])
+
+
+def drawn_label() -> np.ndarray:
+    """Reference ``(2, 64, 64)`` with one lesion."""
+    label = np.zeros((2, 64, 64), np.uint8)
+    label[0, 10:20, 10:20] = 1
+    return label
 
 
 def toy_candidates(generator: np.random.Generator, n: int = 200) -> CandidateSet:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from strokerepro.papers.base import Claim
 from strokerepro.papers.predicates import (
     LargeBeatsSmall,
+    MeanBelow,
     PairedDifference,
     ShareAtMost,
     StageShare,
@@ -130,5 +131,12 @@ CLAIMS = (
         "MUSCLE Net takes at most 15 % of the test time (published: 8 %)",
         "Table 6, Sec. 5.6",
         (StageShare("main", "muscle", 0.15),),
+    ),
+    Claim(
+        "E16",
+        "The two members' false lesions are different ones: of each member's, on average less "
+        "than half touch one of the other's (our measure; no number is published)",
+        "Sec. 5.3",
+        (MeanBelow(NAIVE, "fp_overlap", 0.5),),
     ),
 )  # fmt: skip

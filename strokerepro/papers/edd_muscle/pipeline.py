@@ -23,6 +23,10 @@ from strokerepro.papers.edd_muscle.candidates import (
     train_muscle,
     training_candidates,
 )
+from strokerepro.papers.edd_muscle.false_lesions import (
+    false_positive_overlap,
+    false_positive_sizes,
+)
 from strokerepro.papers.edd_muscle.segmentation import (
     build_segmenter,
     final_output,
@@ -33,7 +37,7 @@ from strokerepro.papers.edd_muscle.segmentation import (
 )
 from strokerepro.papers.edd_muscle.settings import EddMuscleSettings
 from strokerepro.papers.method import Prediction, RunContext
-from strokerepro.postprocess import Candidates, fuse, label_slices
+from strokerepro.postprocess import Candidates, fuse
 from strokerepro.postprocess.fusion import FusionRule, FusionScope
 from strokerepro.preprocess import PreparedCase, prepare_dwi
 
@@ -203,6 +207,7 @@ class EddMuscle:
         truth = reference(prepared)
         best = best_threshold_dice(prepared.image[0], truth).threshold
         masks = {**prediction.masks, THRESHOLD: prepared.image[0] > best}
+        members = [mask for name, mask in masks.items() if name.startswith("branch_")]
         rows = []
         for name, mask in masks.items():
             scores: dict[str, Any] = score_case(
@@ -211,16 +216,9 @@ class EddMuscle:
             rows.append({"output": name, **scores})
             if name == final_output(settings):
                 rows[-1]["fp_sizes_px"] = false_positive_sizes(mask, truth)
+            if name == "naive" and len(members) > 1:
+                rows[-1]["fp_overlap"] = false_positive_overlap(members, truth)
         return rows
-
-
-def false_positive_sizes(mask: np.ndarray, truth: np.ndarray) -> list[int]:
-    """Pixels of every component of a slice that touches no lesion (Fig. 7)."""
-    components, count = label_slices(mask != 0)
-    size = np.bincount(components.ravel(), minlength=count + 1)
-    touching = np.unique(components[truth != 0])
-    size[touching] = 0
-    return [int(pixels) for pixels in size[1:] if pixels]
 
 
 def _parameters(network: nn.Module) -> int:
