@@ -11,7 +11,7 @@ import typer
 from strokerepro import records
 from strokerepro.cli.output import print_json, print_table
 from strokerepro.errors import InputError
-from strokerepro.experiment import RUNS
+from strokerepro.experiment import RUNS, jobs
 from strokerepro.papers import get_recipe
 from strokerepro.records import RunRecord, code_hash
 from strokerepro.report import method_table, paired_test, paired_values, record_rows
@@ -62,14 +62,16 @@ def compare(
     slug: str,
     names: Annotated[list[str], typer.Argument(help="Two or more experiments.")],
     profile: Annotated[str, typer.Option(help="Profile of the records.")] = "quick",
+    data: Annotated[str, typer.Option(help="Cohort; phantom is the recipe's own.")] = "phantom",
     metric: Annotated[str, typer.Option(help="Metric to test.")] = "dice",
     results_dir: Results = RUNS,
     as_json: Json = False,
 ) -> None:
     """Set runs side by side on the cases they share, each paired against the first."""
     recipe = get_recipe(slug)
-    folders = records.results_folders(results_dir)
-    found = [item for item in records.list_records(slug, folders) if item.profile == profile]
+    cohort = jobs(recipe.profile(profile), data=data)[0].data
+    kept = records.list_records(slug, records.results_folders(results_dir))
+    found = [item for item in kept if (item.profile, item.data) == (profile, cohort)]
     rows = pd.concat([_final_rows(name, found, recipe.main_output) for name in names])
     rows["output"] = "final"  # networks of different experiments call their last map differently
     summary = method_table(rows, names, (metric, "n_fp", "n_fn"), by="name")
@@ -82,7 +84,7 @@ def compare(
     if as_json:
         print_json({"summary": summary, "tests": paired})
         return
-    print_table(summary, f"{recipe.title}, {profile}, test cases")
+    print_table(summary, f"{recipe.title}, {profile}, test cases of {cohort}")
     print_table(paired, "paired differences (run minus against)")
 
 

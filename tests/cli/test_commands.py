@@ -106,7 +106,8 @@ def test_own_settings_need_a_name_and_are_compared_with_the_main_run(
     assert "--name" in one_line(error)
     assert command(*base, "--set", "patch_px=48", "--name", "my-own")[0] == 0
     words = (
-        "compare", "edd_muscle", "main", "my-own", "--profile", "smoke", "--results-dir", runs
+        "compare", "edd_muscle", "main", "my-own", "--profile", "smoke", "--data", "isles2022",
+        "--results-dir", runs,
     )  # fmt: skip
     code, printed, error = command(*words, "--json")
     assert code == 0, error
@@ -115,6 +116,28 @@ def test_own_settings_need_a_name_and_are_compared_with_the_main_run(
     code, printed, error = command(*words)
     assert code == 0, error
     assert "paired differences" in printed
+    assert "test cases of isles2022" in printed
+
+
+def test_compare_takes_the_records_of_one_cohort_only(
+    command: Callable[..., tuple[int, str, str]], runs: Path
+) -> None:
+    """The same experiment on other data is not mixed in; without records of it one line says so."""
+    made = next(runs.glob("edd_muscle/*.json"))
+    other = made.with_name(made.name.replace("isles2022", "phantom_dwi"))
+    other.write_text(made.read_text().replace('"data": "isles2022"', '"data": "phantom_dwi"'))
+    words = ("compare", "edd_muscle", "main", "main", "--profile", "smoke", "--results-dir", runs)
+    for data in ("isles2022", "phantom"):
+        code, printed, error = command(*words, "--data", data, "--json")
+        assert code == 0, error
+        assert {row["n"] + row["n_undefined"] for row in json.loads(printed)["summary"]} == {3}
+    other.unlink()
+    code, _, error = command(*words)
+    assert code == 1
+    assert "no record of 'main'" in one_line(error)
+    code, _, error = command(*words, "--data", "isles2023")
+    assert code == 2
+    assert "did you mean isles2022" in one_line(error)
 
 
 def test_show_prints_provenance_and_records(
