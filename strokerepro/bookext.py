@@ -64,7 +64,8 @@ def figure_html(figure: Mapping[str, Any]) -> str:
         A plotly figure as JSON: ``data`` and ``layout``. ``layout.meta`` may hold ``alt``, a
         sentence for readers who cannot see it, and ``aspect`` and ``chrome_px``: width by height
         of the drawing, and what stands above and below it, for figures whose height follows the
-        width of the page.
+        width of the page. With ``pick`` (``trace`` and ``slider``, both numbers) a click on point
+        n of that trace moves that slider to step n.
     """
     layout = dict(figure["layout"])
     sliders = [slider for slider in layout.pop("sliders", []) if slider.get("steps")]

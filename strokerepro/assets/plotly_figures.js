@@ -53,6 +53,18 @@
     });
   }
 
+  // A click on point n of a trace means step n of a slider: `layout.meta.pick` names both.
+  function wirePick(graph, figure, pick) {
+    const input = figure.querySelector(`input[data-slider="${pick.slider}"]`);
+    graph.on("plotly_click", (event) => {
+      const point = event.points.find((candidate) => candidate.curveNumber === pick.trace);
+      if (point) {
+        input.value = point.pointIndex;
+        input.dispatchEvent(new Event("input"));
+      }
+    });
+  }
+
   function draw(figure) {
     const graph = figure.querySelector(".plotly-graph");
     const content = JSON.parse(figure.querySelector("script").textContent);
@@ -70,7 +82,12 @@
       const actions = content.menus[Number(button.dataset.menu)];
       wireButton(graph, figure, button, actions[Number(button.dataset.button)]);
     });
-    return Plotly.newPlot(graph, content.data, content.layout, CONFIG);
+    const pick = content.layout.meta?.pick;
+    return Plotly.newPlot(graph, content.data, content.layout, CONFIG).then(() => {
+      if (pick) {
+        wirePick(graph, figure, pick);
+      }
+    });
   }
 
   document.addEventListener("DOMContentLoaded", () => {

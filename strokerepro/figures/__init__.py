@@ -1,7 +1,10 @@
 """Figures of the book: one style, plain arrays and tables as input, alternative text on each."""
 
+from strokerepro.figures.agreement import dual_axis_curves, grid_heatmaps, volume_scatter
 from strokerepro.figures.charts import dice_vs_volume, histogram, paper_vs_ours, training_curves
-from strokerepro.figures.stack import BrowsedCase, stored_cases
+from strokerepro.figures.explorer import VoxelCurves, curve_explorer
+from strokerepro.figures.grid import image_grid, window_of
+from strokerepro.figures.stack import BrowsedCase, confusion_overlays, stored_cases
 from strokerepro.figures.static import Picture, lesion_frequency_map, static_overview
 from strokerepro.figures.style import PALETTE, finish
 from strokerepro.figures.viewer import case_browser, slice_viewer
@@ -10,14 +13,22 @@ __all__ = [
     "PALETTE",
     "BrowsedCase",
     "Picture",
+    "VoxelCurves",
     "case_browser",
+    "confusion_overlays",
+    "curve_explorer",
     "dice_vs_volume",
+    "dual_axis_curves",
     "finish",
+    "grid_heatmaps",
     "histogram",
+    "image_grid",
     "lesion_frequency_map",
     "paper_vs_ours",
     "slice_viewer",
     "static_overview",
     "stored_cases",
     "training_curves",
+    "volume_scatter",
+    "window_of",
 ]

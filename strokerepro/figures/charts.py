@@ -47,7 +47,7 @@ def training_curves(
         steps, values = np.asarray(points, dtype=float).reshape(-1, 2).T
         figure.add_scatter(
             x=steps.round(6).tolist(),
-            y=_significant(values),
+            y=significant(values),
             name=(labels or {}).get(name, name),
             mode="lines" if len(steps) > 1 else "markers",
             line={"color": CYCLE[number % len(CYCLE)], "dash": DASHES[number % len(DASHES)]},
@@ -59,7 +59,7 @@ def training_curves(
     return figure
 
 
-def _significant(values: ArrayLike) -> list[float]:
+def significant(values: ArrayLike) -> list[float]:
     """Four significant digits: as much as a figure shows, in a third of the bytes."""
     return [float(f"{value:.4g}") for value in np.asarray(values, dtype=float).ravel()]
 
@@ -151,13 +151,13 @@ def _our_dots(part: pd.DataFrame, name: str, colour: str, show: bool) -> go.Scat
         error = {
             "type": "data",
             "symmetric": False,
-            "array": _significant(part["ours_high"] - part["ours"]),
-            "arrayminus": _significant(part["ours"] - part["ours_low"]),
+            "array": significant(part["ours_high"] - part["ours"]),
+            "arrayminus": significant(part["ours"] - part["ours_low"]),
             "thickness": 1.5,
             "width": 4,
         }
     return go.Scatter(
-        x=_significant(part["ours"]),
+        x=significant(part["ours"]),
         y=part["row"].tolist(),
         name=name,
         legendgroup=name,
@@ -187,8 +187,8 @@ def dice_vs_volume(rows: pd.DataFrame | Sequence[Mapping[str, Any]], *, alt: str
     figure = go.Figure()
     for number, (output, part) in enumerate(drawn.groupby("output", sort=False)):
         figure.add_scatter(
-            x=_significant(part["volume_ml_truth"]),
-            y=_significant(part["dice"]),
+            x=significant(part["volume_ml_truth"]),
+            y=significant(part["dice"]),
             text=part["case_id"].tolist(),
             name=str(output),
             mode="markers",
@@ -247,9 +247,9 @@ def histogram(
         centres, widths = 10**centres, np.diff(10**edges)
     figure = go.Figure(
         go.Bar(
-            x=_significant(centres),
+            x=significant(centres),
             y=counts.tolist(),
-            width=_significant(widths),
+            width=significant(widths),
             marker={"color": PALETTE["blue"], "line": {"width": 0}},
             hovertemplate="%{x}: %{y}<extra></extra>",
         )

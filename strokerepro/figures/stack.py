@@ -11,9 +11,12 @@ from numpy.typing import NDArray
 
 from strokerepro.errors import InputError
 from strokerepro.figures.encode import overlay_source, to_display, to_grey, webp_source
+from strokerepro.figures.style import PALETTE
 
 Volume = NDArray[Any]  # (Z, Y, X)
-Overlays = Mapping[str, tuple[Volume, str]]  # name -> (mask (Z, Y, X), colour)
+# name -> (mask (Z, Y, X), or (panels, Z, Y, X) for one mask a panel; colour)
+Overlays = Mapping[str, tuple[Volume, str]]
+_CONFUSION = {"true positive": "green", "false positive": "vermillion", "false negative": "blue"}
 
 
 @dataclass(frozen=True)
@@ -27,7 +30,8 @@ class BrowsedCase:
     volumes
         Panels by name, each ``(Z, Y, X)`` with the same number of slices.
     overlays
-        Masks by name with their colours; each is drawn on the panels of its own shape.
+        Masks by name with their colours; each is drawn on the panels of its own shape. A mask
+        ``(panels, Z, Y, X)`` has one mask for each panel.
     spacing_mm
         Voxel size (z, y, x).
     orientation
@@ -46,6 +50,7 @@ def stored_cases(
     titles: Mapping[str, str],
     overlays: Mapping[str, str],
     spacing_mm: Sequence[float] | None = None,
+    panel: str = "DWI",
 ) -> list[BrowsedCase]:
     """Cases whose arrays are stored under ``<case>/image`` and ``<case>/<overlay>``.
 
@@ -60,16 +65,44 @@ def stored_cases(
         Name of a mask in `arrays` to its colour.
     spacing_mm
         Voxel size (z, y, x) of all cases.
+    panel
+        What the image shows.
     """
     return [
         BrowsedCase(
             title,
-            {"DWI": arrays[f"{case}/image"]},
+            {panel: arrays[f"{case}/image"]},
             {name: (arrays[f"{case}/{name}"], colour) for name, colour in overlays.items()},
             arrays[f"{case}/spacing_mm"].tolist() if spacing_mm is None else spacing_mm,
         )
         for case, title in titles.items()
     ]
+
+
+def confusion_overlays(
+    truth: Volume, predictions: Mapping[str, Volume]
+) -> dict[str, tuple[Volume, str]]:
+    """True and false positives and false negatives of several predictions, one a panel.
+
+    Parameters
+    ----------
+    truth
+        Reference mask ``(Z, Y, X)``.
+    predictions
+        Predicted masks ``(Z, Y, X)`` by panel.
+
+    Returns
+    -------
+    dict
+        Name to ``(mask (panels, Z, Y, X), colour)``, for a `BrowsedCase`.
+    """
+    predicted = np.stack([mask > 0 for mask in predictions.values()])
+    lesion = truth > 0
+    masks = (predicted & lesion, predicted & ~lesion, ~predicted & lesion)
+    return {
+        name: (mask, PALETTE[colour])
+        for (name, colour), mask in zip(_CONFUSION.items(), masks, strict=True)
+    }
 
 
 @dataclass(frozen=True)
@@ -110,10 +143,7 @@ def encode_case(
         )
     depth = depths.pop()
     chosen = list(range(depth)) if slices is None else list(slices)
-    masks = {
-        name: (to_display(mask, case.orientation) > 0, colour)
-        for name, (mask, colour) in case.overlays.items()
-    }
+    masks = {name: _by_panel(case, name) for name in case.overlays}
     columns: list[list[str]] = []
     panel_of: list[int] = []
     overlay_of: list[str] = []
@@ -122,14 +152,15 @@ def encode_case(
         columns.append([webp_source(grey[index]) for index in chosen])
         panel_of.append(panel)
         overlay_of.append("")
-        for overlay, (mask, colour) in masks.items():
-            if mask.shape == grey.shape:
-                columns.append([overlay_source(mask[index], colour) for index in chosen])
+        for overlay, by_panel in masks.items():
+            if by_panel[panel].shape == grey.shape:
+                colour = case.overlays[overlay][1]
+                columns.append([overlay_source(by_panel[panel][k], colour) for k in chosen])
                 panel_of.append(panel)
                 overlay_of.append(overlay)
     for overlay in set(masks) - set(overlay_of):
         raise InputError(
-            f"overlay {overlay!r} of shape {masks[overlay][0].shape}",
+            f"overlay {overlay!r} of shape {case.overlays[overlay][0].shape}",
             f"the shape of a panel, {[volume.shape for volume in case.volumes.values()]}",
             "resample the mask to the image's grid",
         )
@@ -143,10 +174,21 @@ def encode_case(
     )
 
 
-def _start(masks: Overlays, chosen: Sequence[int]) -> int:
+def _by_panel(case: BrowsedCase, overlay: str) -> list[NDArray[np.bool_]]:
+    """One mask a panel, as displayed."""
+    mask, panels = case.overlays[overlay][0], len(case.volumes)
+    if mask.ndim == 4 and len(mask) != panels:
+        raise InputError(
+            f"overlay {overlay!r} with {len(mask)} masks", f"{panels}, one a panel", "add the rest"
+        )
+    masks = list(mask) if mask.ndim == 4 else [mask] * panels
+    return [to_display(item, case.orientation) > 0 for item in masks]
+
+
+def _start(masks: Mapping[str, list[NDArray[np.bool_]]], chosen: Sequence[int]) -> int:
     """Position of the slice that shows most of the first mask, else the middle one."""
-    for mask, _ in masks.values():
-        areas = mask[chosen].sum(axis=(1, 2))
+    for by_panel in masks.values():
+        areas = by_panel[0][chosen].sum(axis=(1, 2))
         if areas.max() > 0:
             return int(np.argmax(areas))
     return len(chosen) // 2

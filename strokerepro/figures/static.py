@@ -45,7 +45,8 @@ class Picture:
         return {"image/png": content, "text/plain": self.alt}, {"image/png": {"alt": self.alt}}
 
 
-def _picture(figure: Figure, alt: str) -> Picture:
+def picture_of(figure: Figure, alt: str) -> Picture:
+    """Write a matplotlib figure as a PNG with alternative text."""
     buffer = io.BytesIO()
     # Without the library's version in the file, the same picture has the same bytes.
     figure.savefig(buffer, format="png", metadata={"Software": None})
@@ -112,7 +113,7 @@ def static_overview(
     figure.suptitle(f"{title} ({CONVENTION})" if title else CONVENTION, fontsize=9)
     figure.tight_layout(rect=(0, 0.06 if handles else 0, 1, 1), h_pad=1.8)
     names = f" with outlines of {', '.join(masks)}" if masks else ""
-    picture = _picture(figure, f"{title or 'Axial slices'}: {len(chosen)} slices{names}.")
+    picture = picture_of(figure, f"{title or 'Axial slices'}: {len(chosen)} slices{names}.")
     if path is not None:
         with atomic_path(path) as temporary:
             temporary.write_bytes(picture.png)
@@ -171,6 +172,6 @@ def lesion_frequency_map(
         figure=figure,
     )
     figure.suptitle(f"{title} ({CONVENTION})", fontsize=9)
-    picture = _picture(figure, f"{title} over the MNI152 template, six axial slices.")
+    picture = picture_of(figure, f"{title} over the MNI152 template, six axial slices.")
     plt.close(figure)
     return picture

@@ -13,9 +13,9 @@ from strokerepro.figures.encode import CONVENTION
 from strokerepro.figures.stack import BrowsedCase, Overlays, Stack, Volume, encode_case
 from strokerepro.figures.style import finish
 
-_PANEL_GAP = 0.03
+_PANEL_GAP, _ROW_GAP = 0.03, 0.09
 _HEADER_PX, _FOOTER_PX = 58, 26
-_MAX_HEIGHT_PX = 480
+_MAX_HEIGHT_PX = 480  # of one row of panels; more rows get more
 
 
 def slice_viewer(
@@ -26,6 +26,7 @@ def slice_viewer(
     spacing_mm: Sequence[float] = (1.0, 1.0, 1.0),
     windows: Mapping[str, tuple[float, float]] | None = None,
     slices: Sequence[int] | None = None,
+    across: int | None = None,
     alt: str = "",
 ) -> go.Figure:
     """Volumes side by side with one slice slider and a button for each overlay.
@@ -45,6 +46,8 @@ def slice_viewer(
         Intensities shown as black and white, by panel; else the central 99 % of the volume.
     slices
         Which slices to store; all by default.
+    across
+        Panels in a row; all in one row by default.
     alt
         What the figure shows; a plain description of panels and overlays by default.
 
@@ -60,16 +63,23 @@ def slice_viewer(
         + (f" with {_join(case.overlays)} drawn over them" if case.overlays else "")
         + f"; a slider moves through {len(stack.labels)} slices."
     )
-    return _figure([stack], description)
+    return _figure([stack], description, across)
 
 
-def case_browser(cases: Sequence[BrowsedCase], *, alt: str = "") -> go.Figure:
+def case_browser(
+    cases: Sequence[BrowsedCase],
+    *,
+    across: int | None = None,
+    alt: str = "",
+) -> go.Figure:
     """Several cases, one at a time, chosen from a list; each with its own slice slider.
 
     Parameters
     ----------
     cases
         The cases in the order of the list, with the same panels and overlays.
+    across
+        Panels in a row; all in one row by default.
     alt
         What the figure shows; by default the list of the cases.
     """
@@ -82,7 +92,8 @@ def case_browser(cases: Sequence[BrowsedCase], *, alt: str = "") -> go.Figure:
             "the same names in each case",
             "show them in separate figures",
         )
-    return _figure(stacks, alt or f"Axial slices of {_join([case.label for case in cases])}.")
+    text = alt or f"Axial slices of {_join([case.label for case in cases])}."
+    return _figure(stacks, text, across)
 
 
 def _join(names: Mapping[str, Any] | Sequence[str]) -> str:
@@ -90,10 +101,16 @@ def _join(names: Mapping[str, Any] | Sequence[str]) -> str:
     return f"{', '.join(first)} and {last}" if first else last
 
 
-def _figure(stacks: Sequence[Stack], alt: str) -> go.Figure:
+def _figure(stacks: Sequence[Stack], alt: str, across: int | None) -> go.Figure:
     names = list(stacks[0].case.volumes)
+    columns = min(across or len(names), len(names))
+    rows = -(-len(names) // columns)
     figure = make_subplots(
-        rows=1, cols=len(names), horizontal_spacing=_PANEL_GAP, subplot_titles=names
+        rows=rows,
+        cols=columns,
+        horizontal_spacing=_PANEL_GAP,
+        vertical_spacing=_ROW_GAP if rows > 1 else 0,
+        subplot_titles=names,
     )
     for number, stack in enumerate(stacks):
         for trace, panel in enumerate(stack.panel_of):
@@ -103,13 +120,14 @@ def _figure(stacks: Sequence[Stack], alt: str) -> go.Figure:
                 hoverinfo="skip",
                 name=stack.overlay_of[trace] or names[panel],
             )
-            figure.add_trace(image, row=1, col=panel + 1)
-    aspect = sum(_panel_aspect(stacks[0], panel) for panel in range(len(names)))
+            figure.add_trace(image, row=panel // columns + 1, col=panel % columns + 1)
+    width = sum(_panel_aspect(stacks[0], panel) for panel in range(columns))  # of a row one high
+    aspect = width * (1 - (rows - 1) * _ROW_GAP) / rows
     chrome_px = _HEADER_PX + _FOOTER_PX
     finish(
         figure,
         f"{alt} {CONVENTION.capitalize()}.",
-        height_px=min(_MAX_HEIGHT_PX, round(720 / aspect) + chrome_px),
+        height_px=min(_MAX_HEIGHT_PX * (rows + 1) // 2, round(720 / aspect) + chrome_px),
         margin={"l": 2, "r": 2, "t": _HEADER_PX, "b": _FOOTER_PX},
         meta={"aspect": round(aspect, 3), "chrome_px": chrome_px},
         showlegend=False,
