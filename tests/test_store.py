@@ -8,7 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from strokerepro.errors import InputError, UsageError
-from strokerepro.store import Store, _copy_windows, _gather_windows
+from strokerepro.store import Store
+from strokerepro.store.windows import copy_windows, gather_windows
 
 
 def make_case(label, *, channels=1, case_id="a", patient_id=None, seed=0):
@@ -16,7 +17,11 @@ def make_case(label, *, channels=1, case_id="a", patient_id=None, seed=0):
     label = np.asarray(label, dtype=np.uint8)
     image = np.random.default_rng(seed).normal(size=(channels, *label.shape)).astype(np.float32)
     return SimpleNamespace(
-        image=image, label=label, case_id=case_id, patient_id=patient_id or case_id
+        image=image,
+        label=label,
+        foreground=None,
+        case_id=case_id,
+        patient_id=patient_id or case_id,
     )
 
 
@@ -41,9 +46,10 @@ class TestStacking:
         assert store.images.shape == (3, 6 + 4, 7 + 4, 3)
         assert store.images.dtype == torch.float32
         assert store.labels.dtype == torch.uint8
+        assert store.foreground.dtype == torch.bool
         inner = store.images[2, 2:8, 2:6].permute(2, 0, 1)
         assert torch.equal(inner, torch.from_numpy(cases[1].image[:, 0]))
-        for tensor in (store.images, store.labels):
+        for tensor in (store.images, store.labels, store.foreground):
             outside = tensor.clone()
             outside[:2, 2:7, 2:9] = 0
             outside[2:, 2:8, 2:6] = 0
@@ -56,10 +62,10 @@ class TestStacking:
         assert store.slice_size_px.tolist() == [[5, 7], [5, 7], [6, 4]]
         assert store.case_ids == ("a", "b")
 
-    def test_nbytes_counts_images_and_labels(self):
-        """The footprint is 5 bytes a padded pixel of one channel, plus the small tables."""
+    def test_nbytes_counts_all_tensors(self):
+        """The footprint is 6 bytes a padded pixel of one channel, plus the small tables."""
         store = Store.from_cases([make_case(np.zeros((2, 8, 8)))], "cpu")
-        assert store.nbytes == 5 * 2 * 10 * 10 + 8 * (2 + 4) + 3 * 8
+        assert store.nbytes == 6 * 2 * 10 * 10 + 8 * (2 + 4) + 3 * 8
 
     @pytest.mark.parametrize(
         ("cases", "said"),
@@ -116,13 +122,31 @@ class TestLesionTable:
         assert lesions.pixels.shape == (0, 3)
         assert lesions.lesion_start.tolist() == [0]
 
-    def test_background_is_foreground_outside_lesions(self):
-        """A pixel counts when any channel is not zero and the mask is."""
+
+class TestForeground:
+    def test_without_a_mask_a_pixel_counts_when_any_channel_is_not_zero(self):
+        """Of three such pixels one is lesion, and two are background positions."""
         case = make_case([drawing("#..", "...")], channels=2)
         case.image[:] = 0
         case.image[0, 0, 0, 0] = case.image[0, 0, 0, 1] = case.image[1, 0, 1, 2] = 3
         store = Store.from_cases([case], "cpu", margin_px=4)
         assert store.background_positions().tolist() == [[0, 0, 1], [0, 1, 2]]
+
+    def test_a_mask_of_the_preparation_is_used_in_its_place(self):
+        """The second case brings its own: two pixels, one of them lesion, whatever the image."""
+        cases = [make_case([drawing("...")]), make_case([drawing("#..")], case_id="b")]
+        cases[0].image[:] = 0
+        cases[1].foreground = np.array([drawing("##.")], dtype=bool)
+        store = Store.from_cases(cases, "cpu")
+        assert store.foreground.nonzero().tolist() == [[1, 1, 1], [1, 1, 2]]
+        assert store.background_positions().tolist() == [[1, 0, 1]]
+
+    def test_a_mask_of_another_shape_is_refused_by_name(self):
+        """A foreground on another grid than the image would mark the wrong pixels."""
+        case = make_case(np.zeros((1, 4, 4)), case_id="x")
+        case.foreground = np.ones((1, 4, 5), dtype=bool)
+        with pytest.raises(InputError, match=r"case x with foreground \(1, 4, 5\)"):
+            Store.from_cases([case], "cpu")
 
 
 class TestWindow:
@@ -151,9 +175,22 @@ class TestWindow:
         """The CPU's slice copies and the GPU's gather cut the same, also far outside."""
         store = Store.from_cases(two_cases(channels), "cpu", margin_px)
         places = torch.tensor(corners)
-        copied, gathered = (cut(store, places, size_px) for cut in (_copy_windows, _gather_windows))
-        assert torch.equal(copied[0], gathered[0])
-        assert torch.equal(copied[1], gathered[1])
+        for stack in (store.images, store.labels):
+            copied, gathered = (
+                cut(stack, places, size_px) for cut in (copy_windows, gather_windows)
+            )
+            assert torch.equal(copied, gathered)
+        corner = places + torch.tensor([0, margin_px, margin_px])
+        assert torch.equal(
+            store.window(places, size_px)[1], copy_windows(store.labels, corner, size_px)
+        )
+
+    def test_a_window_larger_than_the_slices_is_filled_with_zeros(self):
+        """A 12-px window around a 4 x 4 slice with a margin of 1 px."""
+        case = make_case(np.ones((1, 4, 4)))
+        images, labels = Store.from_cases([case], "cpu").window(torch.tensor([[0, -3, -5]]), 12)
+        assert int(labels.sum()) == 16
+        assert np.array_equal(images[0, 0, 3:7, 5:9], case.image[0, 0])
 
     @pytest.mark.parametrize("channels", [1, 4, 10])
     def test_batches_come_in_channels_last_format(self, channels):

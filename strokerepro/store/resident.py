@@ -1,46 +1,22 @@
-"""A cohort as resident tensors: stacked once on the device, cut by index arithmetic."""
+"""All slices of a cohort, stacked once on the device."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy import ndimage
 from torch import Tensor
 
 from strokerepro.errors import InputError, UsageError
+from strokerepro.store.lesions import LesionTable
+from strokerepro.store.windows import copy_windows, gather_windows
 
 if TYPE_CHECKING:
     from strokerepro.preprocess import PreparedCase
-
-# 8-connected within a slice, no connection between slices (lesions are 2D in the papers).
-_IN_SLICE_8 = np.zeros((3, 3, 3), dtype=bool)
-_IN_SLICE_8[1] = True
-
-
-@dataclass(frozen=True)
-class LesionTable:
-    """All lesion pixels of a store, in runs: patient by patient, slice by slice, lesion by lesion.
-
-    A run of a group (a lesion, a slice, a patient) `i` is ``pixels[start[i]:start[i + 1]]``, so
-    that drawing "a group, then one of its pixels" needs no search.
-
-    Parameters
-    ----------
-    pixels
-        ``(P, 3)`` int64, ``[slice, y, x]`` in coordinates without margin.
-    lesion_start, slice_start, patient_start
-        ``(groups + 1,)`` int64 boundaries of the runs. A lesion is a 2D 8-connected component.
-    """
-
-    pixels: Tensor
-    lesion_start: Tensor
-    slice_start: Tensor
-    patient_start: Tensor
 
 
 @dataclass(frozen=True)
@@ -54,6 +30,9 @@ class Store:
         with zeros at their far ends, so a pixel keeps the coordinates it has in its case.
     labels
         ``(S, Y + 2 margin, X + 2 margin)`` uint8, 1 = lesion.
+    foreground
+        ``(S, Y + 2 margin, X + 2 margin)`` bool: where patches are drawn. As the preparation
+        gave it (`PreparedCase.foreground`), or where any channel differs from 0.
     margin_px
         Zero border around every slice.
     slice_case
@@ -68,6 +47,7 @@ class Store:
 
     images: Tensor
     labels: Tensor
+    foreground: Tensor
     margin_px: int
     slice_case: Tensor
     slice_size_px: Tensor
@@ -107,6 +87,7 @@ class Store:
         shape = (int(depths.sum()), height, width)
         images = torch.zeros(*shape, prepared[0].image.shape[0], device=device)
         stacked_labels = torch.zeros(shape, dtype=torch.uint8, device=device)
+        foreground = torch.zeros(shape, dtype=torch.bool, device=device)
         first = 0
         for case, label in zip(prepared, labels, strict=True):
             depth, y, x = label.shape
@@ -118,17 +99,19 @@ class Store:
             channels_last = np.moveaxis(case.image, 0, -1)  # (Z, Y, X, C)
             images[box] = torch.from_numpy(np.ascontiguousarray(channels_last)).to(images)
             stacked_labels[box] = torch.from_numpy(np.ascontiguousarray(label)).to(stacked_labels)
+            foreground[box] = torch.from_numpy(_foreground(case, label)).to(foreground)
             first += depth
         patient_ids = tuple(case.patient_id for case in prepared)
         return cls(
             images=images,
             labels=stacked_labels,
+            foreground=foreground,
             margin_px=margin_px,
             slice_case=torch.from_numpy(np.repeat(np.arange(len(labels)), depths)).to(device),
             slice_size_px=torch.from_numpy(np.repeat(sizes, depths, axis=0)).to(device),
             case_ids=tuple(case.case_id for case in prepared),
             patient_ids=patient_ids,
-            lesions=_lesion_table(labels, patient_ids, device),
+            lesions=LesionTable.from_masks(labels, patient_ids, device),
         )
 
     @property
@@ -138,21 +121,15 @@ class Store:
 
     @property
     def nbytes(self) -> int:
-        """Memory of images, labels and lesion table in bytes."""
-        table = self.lesions
-        tensors = (self.images, self.labels, self.slice_case, self.slice_size_px, table.pixels)
-        starts = (table.lesion_start, table.slice_start, table.patient_start)
-        return sum(tensor.nbytes for tensor in tensors + starts)
+        """Memory of all tensors in bytes."""
+        parts = [
+            getattr(part, field.name) for part in (self, self.lesions) for field in fields(part)
+        ]
+        return sum(part.nbytes for part in parts if isinstance(part, Tensor))
 
     def background_positions(self) -> Tensor:
-        """``(N, 3)`` int64 ``[slice, y, x]`` of all foreground pixels outside lesions.
-
-        Foreground is where any channel differs from zero, as left by the normalisation.
-        """
-        foreground = torch.zeros_like(self.labels, dtype=torch.bool)
-        for channel in self.images.unbind(-1):
-            foreground |= channel != 0
-        positions = (foreground & (self.labels == 0)).nonzero()
+        """``(N, 3)`` int64 ``[slice, y, x]`` of all foreground pixels outside lesions."""
+        positions = (self.foreground & (self.labels == 0)).nonzero()
         positions[:, 1:] -= self.margin_px
         return positions
 
@@ -174,42 +151,26 @@ class Store:
         labels
             ``(B, size, size)`` uint8.
         """
-        # On a CPU a gather by index takes 4 to 13 times as long as slice copies.
-        cut = _copy_windows if self.device.type == "cpu" else _gather_windows
-        images, labels = cut(self, corners.to(self.device, non_blocking=True), size_px)
+        cut = copy_windows if self.device.type == "cpu" else gather_windows
+        margin = torch.tensor([0, self.margin_px, self.margin_px])
+        places = (corners + margin.to(corners.device)).to(self.device, non_blocking=True)
+        images, labels = cut(self.images, places, size_px), cut(self.labels, places, size_px)
         return images.permute(0, 3, 1, 2), labels  # (B, h, w, C) -> (B, C, h, w)
 
 
-def _copy_windows(store: Store, corners: Tensor, size_px: int) -> tuple[Tensor, Tensor]:
-    """Contiguous slice copies into one batch ``(B, h, w, C)``."""
-    height, width, channels = store.images.shape[1:]
-    margin = store.margin_px
-    batch_images = torch.empty(len(corners), size_px, size_px, channels)
-    batch_labels = torch.empty(len(corners), size_px, size_px, dtype=torch.uint8)
-    # NumPy views of the same memory: a slice costs a third of a torch slice.
-    from_images, from_labels = store.images.numpy(), store.labels.numpy()
-    to_images, to_labels = batch_images.numpy(), batch_labels.numpy()
-    for row, (index, y_unpadded, x_unpadded) in enumerate(corners.tolist()):
-        y, x = y_unpadded + margin, x_unpadded + margin
-        y0, x0 = max(y, 0), max(x, 0)
-        y1, x1 = max(min(y + size_px, height), y0), max(min(x + size_px, width), x0)
-        if y1 - y0 < size_px or x1 - x0 < size_px:
-            to_images[row], to_labels[row] = 0, 0
-        source = (index, slice(y0, y1), slice(x0, x1))
-        target = (row, slice(y0 - y, y1 - y), slice(x0 - x, x1 - x))
-        to_images[target] = from_images[source]
-        to_labels[target] = from_labels[source]
-    return batch_images, batch_labels
-
-
-def _gather_windows(store: Store, corners: Tensor, size_px: int) -> tuple[Tensor, Tensor]:
-    """One index gather; rows and columns outside are clamped onto the zero margin."""
-    height, width = store.labels.shape[1:]
-    offset = torch.arange(size_px, device=corners.device) + store.margin_px
-    index = corners[:, 0, None, None]
-    y = (corners[:, 1, None] + offset).clamp(0, height - 1)[:, :, None]
-    x = (corners[:, 2, None] + offset).clamp(0, width - 1)[:, None, :]
-    return store.images[index, y, x], store.labels[index, y, x]
+def _foreground(case: PreparedCase, label: NDArray[np.uint8]) -> NDArray[np.bool_]:
+    """Where patches of a case are drawn, ``(Z, Y, X)``."""
+    given: NDArray[np.bool_] | None = getattr(case, "foreground", None)
+    if given is None:
+        anywhere: NDArray[np.bool_] = (case.image != 0).any(axis=0)
+        return anywhere
+    if given.shape != label.shape:
+        raise InputError(
+            f"case {case.case_id} with foreground {given.shape} and mask {label.shape}",
+            "one shape (Z, Y, X)",
+            "prepare image, mask and foreground on one grid",
+        )
+    return np.ascontiguousarray(given)
 
 
 def _checked_labels(prepared: Sequence[PreparedCase]) -> list[NDArray[np.uint8]]:
@@ -239,32 +200,3 @@ def _checked_labels(prepared: Sequence[PreparedCase]) -> list[NDArray[np.uint8]]
             )
         labels.append(case.label)
     return labels
-
-
-def _lesion_table(
-    labels: Sequence[NDArray[np.uint8]], patient_ids: Sequence[str], device: torch.device | str
-) -> LesionTable:
-    order = {patient: number for number, patient in enumerate(dict.fromkeys(patient_ids))}
-    rows = [np.zeros((0, 5), dtype=np.int64)]
-    first_slice = first_lesion = 0
-    for label, patient in zip(labels, patient_ids, strict=True):
-        components, count = ndimage.label(label, structure=_IN_SLICE_8)
-        z, y, x = components.nonzero()
-        lesion = components[z, y, x] + first_lesion
-        rows.append(np.stack([np.full_like(z, order[patient]), lesion, z + first_slice, y, x], 1))
-        first_slice, first_lesion = first_slice + len(label), first_lesion + count
-    table = np.concatenate(rows)
-    # Lesion numbers rise with the slice, so patient and lesion order the slices as well.
-    table = table[np.lexsort((table[:, 1], table[:, 0]))]
-    return LesionTable(
-        pixels=torch.from_numpy(table[:, 2:].copy()).to(device),
-        lesion_start=_run_starts(table[:, 1]).to(device),
-        slice_start=_run_starts(table[:, 2]).to(device),
-        patient_start=_run_starts(table[:, 0]).to(device),
-    )
-
-
-def _run_starts(key: NDArray[np.int64]) -> Tensor:
-    """Find the ``(runs + 1,)`` boundaries of runs of equal values."""
-    changes = np.flatnonzero(np.diff(key, prepend=-1))
-    return torch.from_numpy(np.append(changes, len(key)))
