@@ -13,7 +13,14 @@ from strokerepro.files import hash_json
 
 SOURCES = {
     "A": "assumption without a source that was read",
+    "S1": "OpenPerfusion, public repository: measurements by others on the scans of ISLES 2018",
+    "S2": "Hakim et al., Stroke 2021, abstract, PMC8240494: the ISLES 2018 challenge",
+    "S3": "digital brain perfusion phantom after Riordan and Aichert, script by Manhart",
     "S4": "Eastwood et al., AJNR 2003, abstract, PMC8148666: diffusion signal of infarcts",
+    "S5": "Kamalian et al., Stroke 2011, abstract, PMC3125441: thresholds of CT perfusion maps",
+    "S6": "normal values of 64-slice CT perfusion, abstract, acemap 196503876",
+    "S7": "Nakamura 2019, scirp 93128: noise and contrast of head CT",
+    "S10": "Mair et al., Neuroradiology 2021, introduction, 10.1007/s00234-020-02591-w",
     "S11": "Cereda et al. 2016, PMC5076783, and neuroradiologycases.com 2011/10: EPI artefacts",
     "EDD": "Chen, Bentley, Rueckert, NeuroImage: Clinical 15 (2017), Sec. 4.1, 4.2, 5.5, Table 1",
     "ISLES": "the public images of ISLES 2022 are zero outside the brain; the share is assumed",
