@@ -7,7 +7,7 @@ Sec. 4.1, and the configuration that its authors released.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Literal, get_args
 
 import numpy as np
@@ -24,6 +24,7 @@ from strokerepro.preprocess.geometry import (
 )
 from strokerepro.preprocess.grid import resample_to_case
 from strokerepro.preprocess.intensity import Float, Norm, adc_um2_per_ms, normalise
+from strokerepro.preprocess.prepared import PreparedCase
 
 Crop = Literal["128", "native_pad4"]
 SliceMode = Literal["thick", "native"]
@@ -33,40 +34,6 @@ _PAD_PX = 8  # three poolings; a multiple of 8 also serves the two poolings that
 _THIN_BELOW_MM = 4.0
 _THICK_MM = 6.0  # the paper's 5-mm slices with their gaps of 1.0 to 1.5 mm
 _BRAIN_SHARE = 0.2
-
-
-@dataclass(frozen=True, eq=False)
-class PreparedCase:
-    """One examination as a network takes it.
-
-    Attributes
-    ----------
-    case_id, patient_id
-        Names of the examination and of its patient.
-    image
-        Normalised modalities (C, Z, Y, X), float32.
-    label
-        Lesion mask (Z, Y, X), uint8 with 0 and 1, or None.
-    spacing_mm
-        Voxel spacing (z, y, x) of both.
-    geometry
-        The way back to the grid of the file.
-    native_lesion_voxels
-        Lesion voxels before preparation; a small lesion may vanish in a thick slice.
-    """
-
-    case_id: str
-    patient_id: str
-    image: Float
-    label: npt.NDArray[np.uint8] | None
-    spacing_mm: tuple[float, float, float]
-    geometry: Geometry
-    native_lesion_voxels: int = 0
-
-    @property
-    def lesion_vanished(self) -> bool:
-        """Whether the case has a lesion whose prepared mask is empty."""
-        return self.label is not None and self.native_lesion_voxels > 0 and not self.label.any()
 
 
 def prepare_dwi(

@@ -1,4 +1,4 @@
-"""Intensities: normalisation of DWI and the unit of an ADC map."""
+"""Intensities: normalisation of DWI and of perfusion maps, and the unit of an ADC map."""
 
 from __future__ import annotations
 
@@ -14,6 +14,8 @@ Norm = Literal["release", "whole_volume", "foreground"]
 NORMS = ("release", "whole_volume", "foreground")
 
 _KEPT_SHARE = 0.99
+# Rounding leaves a constant image with a deviation of some last digits of its value.
+_CONSTANT_BELOW = 1e-6
 
 # Typical apparent diffusion coefficient of brain tissue with some cerebrospinal fluid; the sample
 # case of ISLES 2022 has a median of 0.91.
@@ -58,8 +60,7 @@ def normalise(volume: Float, norm: Norm, name: str) -> Float:
         values = np.partition(values, kept - 1)[:kept]
     mean = float(values.mean(dtype=np.float64)) if values.size else 0.0
     deviation = float(values.std(dtype=np.float64)) if values.size else 0.0
-    # Rounding leaves a constant image with a deviation of some last digits of its value.
-    if deviation <= 1e-6 * abs(mean):
+    if deviation <= _CONSTANT_BELOW * abs(mean):
         raise InputError(
             f"{name} with {'one value everywhere' if values.size else 'no voxel above 0'}",
             "an image with contrast",
@@ -100,3 +101,34 @@ def adc_um2_per_ms(adc: Float, brain: npt.NDArray[np.bool_], name: str) -> Float
         f"about {_BRAIN_ADC_UM2_PER_MS} in one of {', '.join(_ADC_FACTORS)}",
         "check that the file is an ADC map",
     )
+
+
+def zscore(volume: Float, mask: npt.NDArray[np.bool_] | None, name: str) -> Float:
+    """Bring the voxels of a mask to zero mean and unit variance.
+
+    Parameters
+    ----------
+    volume
+        Values of any shape.
+    mask
+        Voxels of the same shape that the statistics are taken from; all others become exactly 0.
+        None: all voxels, and all are shifted.
+    name
+        What the volume is, for the message of an error.
+
+    Raises
+    ------
+    InputError
+        No voxel in the mask, or one value in all of them.
+    """
+    values = volume.ravel() if mask is None else volume[mask]
+    mean = float(values.mean(dtype=np.float64)) if values.size else 0.0
+    deviation = float(values.std(dtype=np.float64)) if values.size else 0.0
+    if not deviation > _CONSTANT_BELOW * abs(mean):
+        raise InputError(
+            f"{name} with {'one value everywhere' if values.size else 'no voxel in the brain'}",
+            "an image with contrast",
+            "check the file, or exclude the case by moving its folder away",
+        )
+    scores = (volume - mean) / deviation
+    return (scores if mask is None else np.where(mask, scores, 0)).astype(np.float32)

@@ -1,0 +1,150 @@
+"""Register the mirror image of a head to the head itself: one reflection for all slices."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+import numpy as np
+import torch
+from scipy import ndimage
+
+from strokerepro.errors import InputError, UsageError
+from strokerepro.preprocess.reflection.geometry import Float, InPlaneImage, Reflection
+from strokerepro.preprocess.reflection.refine import refine_reflection
+from strokerepro.preprocess.reflection.search import search_reflection
+
+ReflectionModel = Literal["rigid", "affine"]
+Similarity = Literal["robust", "ncc"]
+
+_FINE_PX = 128  # resolution of the refinement, along the longer side of the slice
+_COARSE_PX = 64  # and of the search
+_SMOOTHING_PX = 1.0  # of the refinement's pixels: linear interpolation smooths less than that
+_SHEAR_LIMIT = 0.3
+_NCC_SLACK = 1e-3
+
+
+@dataclass(frozen=True)
+class ReflectionFit:
+    """A fitted reflection and how well it fits.
+
+    Attributes
+    ----------
+    reflection
+        The mirror line.
+    ncc
+        Normalised correlation of the smoothed head with its mirrored copy, over where either
+        differs from 0.
+    note
+        What did not go as asked, or None.
+    """
+
+    reflection: Reflection
+    ncc: float
+    note: str | None = None
+
+
+def fit_reflection(
+    volume: Float,
+    spacing_yx_mm: tuple[float, float],
+    *,
+    model: ReflectionModel = "affine",
+    similarity: Similarity = "robust",
+) -> ReflectionFit:
+    """Find the in-plane reflection under which a head is most like itself.
+
+    Registering a flipped image to the original has fewer unknowns than registering two images:
+    with every solution its inverse is one too, so that a unique solution undoes itself. Of the
+    three unknowns of a rigid transform two are left, the angle and the offset of the mirror line
+    (there is no gliding along it); of the six of an affine transform three, with the shear.
+
+    Parameters
+    ----------
+    volume
+        Image (Z, Y, X), 0 outside the head. All slices share one reflection; blank slices have no
+        say.
+    spacing_yx_mm
+        Pixel spacing (y, x).
+    model
+        ``"rigid"`` or ``"affine"``.
+    similarity
+        ``"robust"``: differences that stand out, such as those of a lesion on one side, are
+        weighted down. ``"ncc"``: squared differences; since a reflection keeps the mean and the
+        variance of the image, their minimum is the maximum of the normalised correlation.
+
+    Returns
+    -------
+    ReflectionFit
+        If the refinement fails, the fit before it, with a note that says so.
+
+    Raises
+    ------
+    UsageError
+        An unknown model or similarity.
+    InputError
+        A volume without contrast, or with values that are not finite.
+    """
+    for kind, value, known in (
+        ("reflection model", model, ReflectionModel),
+        ("similarity", similarity, Similarity),
+    ):
+        if value not in get_args(known):
+            raise UsageError.unknown(kind, value, get_args(known))
+    fine, coarse = _pyramid(volume, spacing_yx_mm)
+    best = _scored(fine, search_reflection(coarse))
+    for shear in (False, True) if model == "affine" else (False,):
+        start = best.reflection
+        for image in (fine,) if shear else (coarse, fine):
+            refinement = refine_reflection(image, start, shear=shear, robust=similarity == "robust")
+            start = refinement.reflection
+        refined = _scored(fine, refinement.reflection)
+        problem = _problem(refined, best, refinement.converged)
+        if problem:
+            name = "affine" if shear else "rigid"
+            kept = "rigid fit" if shear else "coarse search"
+            note = f"{name} reflection {problem}: the result of the {kept} is used"
+            return ReflectionFit(best.reflection, best.ncc, note)
+        best = refined
+    return best
+
+
+def _pyramid(
+    volume: Float, spacing_yx_mm: tuple[float, float]
+) -> tuple[InPlaneImage, InPlaneImage]:
+    """Smoothed image for the refinement, and a coarser one for the search."""
+    if volume.ndim != 3 or not np.isfinite(volume).all():
+        raise InputError(
+            f"an image of shape {volume.shape} with {np.sum(~np.isfinite(volume))} bad values",
+            "finite values (Z, Y, X)",
+            "check the image that the mirror line is fitted to",
+        )
+    if not np.ptp(volume) > 0:
+        raise InputError(
+            "an image with one value everywhere",
+            "a head to fit a mirror line to",
+            "check the image",
+        )
+    longest = max(volume.shape[1:])
+    factor = max(1, longest // _FINE_PX)
+    shrunk = InPlaneImage.of(volume, spacing_yx_mm).shrunk(factor)
+    smooth = ndimage.gaussian_filter(shrunk.values.numpy(), (0, _SMOOTHING_PX, _SMOOTHING_PX))
+    fine = InPlaneImage(torch.from_numpy(smooth), shrunk.x_mm, shrunk.y_mm)
+    return fine, fine.shrunk(max(1, max(smooth.shape[1:]) // _COARSE_PX))
+
+
+def _scored(image: InPlaneImage, reflection: Reflection) -> ReflectionFit:
+    mirrored = image.through(reflection)
+    inside = (mirrored != 0) | (image.values != 0)
+    pair = torch.stack([image.values[inside], mirrored[inside]]).double()
+    ncc = float(torch.corrcoef(pair)[0, 1]) if pair.shape[1] > 1 else 0.0
+    return ReflectionFit(reflection, ncc if np.isfinite(ncc) else 0.0)
+
+
+def _problem(refined: ReflectionFit, before: ReflectionFit, converged: bool) -> str | None:
+    if not converged:
+        return "did not converge"
+    if abs(refined.reflection.shear) > _SHEAR_LIMIT:
+        return f"leans by {refined.reflection.shear:.2f}"
+    if refined.ncc < before.ncc - _NCC_SLACK:
+        return f"lowered the correlation from {before.ncc:.3f} to {refined.ncc:.3f}"
+    return None
