@@ -107,10 +107,10 @@ def with_value(value: float) -> Callable[[Path], None]:
 
 
 def with_shape(*shape: int) -> Callable[[Path], None]:
-    """Replace a file by zeros of another shape (X, Y, Z, ...)."""
+    """Replace a file by ones of another shape (X, Y, Z, ...)."""
 
     def put(path: Path) -> None:
-        nib.save(nib.Nifti1Image(np.zeros(shape, np.float32), nib.load(path).affine), path)
+        nib.save(nib.Nifti1Image(np.ones(shape, np.float32), nib.load(path).affine), path)
 
     return put
 

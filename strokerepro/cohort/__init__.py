@@ -1,13 +1,15 @@
 """Cases on disk -> `Case`; folds by patient; volumes back to disk."""
 
-from strokerepro.cohort.case import Case, Volume, save_volume
+from strokerepro.cohort.case import Case, Series, Volume, save_volume
 from strokerepro.cohort.loading import Cohort, load_cohort, read_case_dir
-from strokerepro.cohort.reading import read_case, read_volume
-from strokerepro.cohort.splits import Split, hold_out, patient_folds
+from strokerepro.cohort.nifti import read_volume
+from strokerepro.cohort.reading import read_case
+from strokerepro.cohort.splits import Split, hold_out, patient_folds, read_folds
 
 __all__ = [
     "Case",
     "Cohort",
+    "Series",
     "Split",
     "Volume",
     "hold_out",
@@ -15,6 +17,7 @@ __all__ = [
     "patient_folds",
     "read_case",
     "read_case_dir",
+    "read_folds",
     "read_volume",
     "save_volume",
 ]

@@ -39,6 +39,22 @@ class Volume:
 
 
 @dataclass(frozen=True, eq=False)
+class Series:
+    """Volumes at equal times apart.
+
+    Attributes
+    ----------
+    array
+        Voxel values (T, Z, Y, X), float32, in the orientation of the file.
+    dt_s
+        Time between two volumes in seconds.
+    """
+
+    array: npt.NDArray[np.float32]
+    dt_s: float
+
+
+@dataclass(frozen=True, eq=False)
 class Case:
     """One examination.
 
@@ -59,6 +75,8 @@ class Case:
         Side of the lesion where the data set states it.
     off_grid
         Modalities on a grid of their own, only if they were asked for.
+    series
+        Modalities with a time axis, on the common grid, only if they were asked for.
     """
 
     case_id: str
@@ -69,6 +87,7 @@ class Case:
     label: npt.NDArray[np.uint8] | None = None
     side: str | None = None
     off_grid: Mapping[str, Volume] = field(default_factory=dict)
+    series: Mapping[str, Series] = field(default_factory=dict)
 
     @property
     def shape(self) -> tuple[int, int, int]:

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from strokerepro.cohort.case import Case
-from strokerepro.cohort.reading import missing_files, read_case
+from strokerepro.cohort.reading import missing_files, read_case, refuse_ambiguous
 from strokerepro.cohort.splits import Split, hold_out, patient_folds
 from strokerepro.errors import InputError, UsageError
 from strokerepro.manifest import (
@@ -145,16 +145,26 @@ def load_cohort(
             f"the cases of {name}",
             f"to obtain it: {manifest.access}",
         )
+    for entry in files:
+        refuse_ambiguous(entry, [*wanted, "label"])
+    _refuse_incomplete(manifest, files, wanted, verify_hint)
+    return Cohort(manifest, base, files, wanted)
+
+
+def _refuse_incomplete(
+    manifest: Manifest, files: Sequence[CaseFiles], wanted: tuple[str, ...], verify_hint: str
+) -> None:
     incomplete = {entry.case_id: list(missing_files(entry, wanted)) for entry in files}
     incomplete = {case: names for case, names in incomplete.items() if names}
     if incomplete:
         case, names = next(iter(incomplete.items()))
+        notes = [manifest.layout.absence[name] for name in names if name in manifest.layout.absence]
+        mask = " and the lesion mask" if manifest.layout.label else ""
         raise InputError(
             f"{len(incomplete)} of {len(files)} cases incomplete, {case} lacks {', '.join(names)}",
-            f"{', '.join(wanted)} and the lesion mask of every case",
-            verify_hint,
+            f"{', '.join(wanted)}{mask} of every case",
+            "; ".join([*notes, verify_hint]),
         )
-    return Cohort(manifest, base, files, wanted)
 
 
 def _known_modalities(manifest: Manifest, modalities: Sequence[str] | None) -> tuple[str, ...]:
@@ -188,8 +198,9 @@ def _given_or_made(manifest: Manifest, root: Path | str | None, progress: Advanc
 def read_case_dir(path: Path, manifest: Manifest, modalities: Sequence[str] | None = None) -> Case:
     """Read one case's folder, for a prediction; a lesion mask is read if it is there.
 
-    The folder either stands in the layout of the data set (``.../sub-strokecase0009``), or holds
-    anywhere inside exactly one file per modality, named ``dwi.nii.gz`` or ``..._dwi.nii.gz``.
+    The folder either stands in the layout of the data set (``.../sub-strokecase0009``), or is
+    laid out inside as a case of it (``anything/SMIR.Brain.XX.O.CT.1/...``), or holds anywhere
+    inside exactly one file per modality, named ``dwi.nii.gz`` or ``..._dwi.nii.gz``.
 
     Parameters
     ----------
@@ -209,16 +220,30 @@ def read_case_dir(path: Path, manifest: Manifest, modalities: Sequence[str] | No
         raise InputError(f"{path}, which is no folder", "the folder of one case", "check --case")
     wanted = _known_modalities(manifest, modalities)
     path = path.absolute()
-    depth = len(Path(manifest.layout.case_glob).parts)
-    root = path.parents[depth - 1]
-    match = re.fullmatch(manifest.layout.case_regex, path.relative_to(root).as_posix())
-    if match is None:
+    patient_id = manifest.patients.mapping.get(path.name, path.name)
+    found = _in_layout(path, manifest)
+    if found is None:
         images = {name: _only_file(path, name) for name in wanted}
-        return read_case(CaseFiles(path.name, images, None), manifest, path, wanted)
-    files = case_files(manifest.layout, root, match.groupdict())
+        files, root = CaseFiles(path.name, images, None), path
+    else:
+        files, root = found
     if missing_files(files, ()):
         files = replace(files, label=None)
-    return read_case(files, manifest, root, wanted)
+    return read_case(files, manifest, root, wanted, patient_id=patient_id)
+
+
+def _in_layout(path: Path, manifest: Manifest) -> tuple[CaseFiles, Path] | None:
+    """Files and data root of a folder that is laid out as a case of the data set, or None."""
+    layout = manifest.layout
+    depth = len(Path(layout.case_glob).parts)
+    root = path.parents[depth - 1]
+    match = re.fullmatch(layout.case_regex, path.relative_to(root).as_posix())
+    if match is not None:
+        return case_files(layout, root, match.groupdict()), root
+    if set(re.compile(layout.case_regex).groupindex) != {"case"}:
+        return None
+    files = case_files(layout, path.parent, {"case": path.name})
+    return (files, path.parent) if files.images[layout.reference].is_file() else None
 
 
 def _only_file(folder: Path, modality: str) -> Path:

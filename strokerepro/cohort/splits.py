@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import csv
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
-from strokerepro.errors import UsageError
+from strokerepro.errors import InputError, UsageError
 
 
 @dataclass(frozen=True)
@@ -61,6 +63,75 @@ def patient_folds(patient_ids: Sequence[str], k: int, seed: int) -> list[Split]:
         )
         for group in groups
     ]
+
+
+def read_folds(path: Path, case_ids: Sequence[str], patient_ids: Sequence[str]) -> list[Split]:
+    """Read folds that somebody else has drawn, such as those of a publication.
+
+    Parameters
+    ----------
+    path
+        A CSV file with the columns ``case`` and ``fold``, where the fold is the one that tests
+        the case.
+    case_ids, patient_ids
+        Name and patient of each case of the cohort.
+
+    Returns
+    -------
+    list of Split
+        One for each fold of the file, in ascending order of their numbers.
+
+    Raises
+    ------
+    InputError
+        The file splits a patient, leaves a case out, names an unknown case or one twice, or is
+        no such table.
+    """
+    fold_of = _fold_column(path, case_ids)
+    first_case: dict[str, str] = {}
+    for case, patient in zip(case_ids, patient_ids, strict=True):
+        other = first_case.setdefault(patient, case)
+        if fold_of[case] != fold_of[other]:
+            raise InputError(
+                f"{path.name}, which tests {other} in fold {fold_of[other]} and {case} in fold "
+                f"{fold_of[case]}, both of patient {patient}",
+                "all cases of a patient in one fold",
+                "put them into one fold",
+            )
+    numbers = sorted(set(fold_of.values()))
+    everybody = range(len(case_ids))
+    return [
+        Split(
+            train=tuple(i for i in everybody if fold_of[case_ids[i]] != number),
+            test=tuple(i for i in everybody if fold_of[case_ids[i]] == number),
+        )
+        for number in numbers
+    ]
+
+
+def _fold_column(path: Path, case_ids: Sequence[str]) -> Mapping[str, int]:
+    try:
+        with path.open(newline="", encoding="utf-8") as stream:
+            rows = [(row["case"], int(row["fold"])) for row in csv.DictReader(stream)]
+    except (KeyError, ValueError, TypeError, csv.Error) as error:
+        raise InputError(
+            f"{path.name}: {error}", "the columns case and fold", "correct the file"
+        ) from error
+    fold_of = dict(rows)
+    unknown = sorted(set(fold_of) - set(case_ids))
+    absent = [case for case in case_ids if case not in fold_of]
+    problem = (
+        f"an unknown case {unknown[0]}" if unknown
+        else f"no fold for {absent[0]}" if absent
+        else "a case that is named twice" if len(rows) != len(fold_of)
+        else "one fold only" if len(set(fold_of.values())) < 2
+        else None
+    )  # fmt: skip
+    if problem:
+        raise InputError(
+            f"{path.name} with {problem}", "every case of the cohort once", "correct the file"
+        )
+    return fold_of
 
 
 def hold_out(

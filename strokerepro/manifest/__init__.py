@@ -8,9 +8,9 @@ from strokerepro.manifest.layout import (
     find_cases,
     leaves_root,
 )
+from strokerepro.manifest.layout_spec import Layout
 from strokerepro.manifest.model import (
     Archive,
-    Layout,
     Manifest,
     PhantomSpec,
     load_manifest,

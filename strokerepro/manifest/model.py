@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import re
-from pathlib import Path, PurePosixPath
-from string import Formatter
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
 from pydantic import (
-    BaseModel,
-    ConfigDict,
     Field,
     PositiveInt,
     StringConstraints,
@@ -20,23 +16,23 @@ from pydantic import (
 
 from strokerepro.errors import InputError, UsageError
 from strokerepro.files import bundled, hash_json
+from strokerepro.manifest.layout_spec import Filename, Layout, Strict
 
 _FOLDER = "data_manifests"
+_PROSE: Any = {
+    **dict.fromkeys(("title", "licence", "citation", "access", "quirks"), True),
+    "layout": {"absence"},
+    "patients": {"source"},
+}
 # Plain http is for the loopback interface only.
 _Url = Annotated[str, StringConstraints(pattern=r"^(https://|http://127\.0\.0\.1[:/])")]
-_Filename = Annotated[str, StringConstraints(pattern=r"^[\w][\w .-]*$")]
-_Modality = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]*$")]
 
 
-class _Strict(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class Archive(_Strict):
+class Archive(Strict):
     """One published archive: where it is, how long it is, and its hash."""
 
     url: _Url
-    filename: _Filename
+    filename: Filename
     size_bytes: PositiveInt
     unpacked_bytes_max: PositiveInt
     md5: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{32}$")] | None = None
@@ -54,77 +50,12 @@ class Archive(_Strict):
         return ("sha256", self.sha256) if self.sha256 else ("md5", self.md5 or "")
 
 
-class Layout(_Strict):
-    r"""How cases are found below the data root, and where their files are.
-
-    Attributes
-    ----------
-    root_marker
-        Name of the data root where the archive has one; a user may give its parent instead.
-    case_glob, case_regex
-        Folders that may be cases, and the full match of their path relative to the data root;
-        the named groups, ``case`` at least, are the fields of the path templates.
-    case_numbering
-        Template with ``{number}`` where cases are numbered 1, 2, ... without gaps.
-    images, label
-        Path template per modality and of the lesion mask, relative to the data root.
-    reference
-        The modality whose grid is the case's grid.
-    off_grid
-        Modalities on a grid of their own; they are read only when asked for.
-    optional
-        Modalities whose absence does not make a case incomplete.
-    """
-
-    root_marker: _Filename | None
-    case_glob: str
-    case_regex: str
-    case_numbering: str | None = None
-    reference: _Modality
-    images: dict[_Modality, str]
-    off_grid: tuple[_Modality, ...] = ()
-    optional: tuple[_Modality, ...] = ()
-    label: str | None
-
-    @model_validator(mode="after")
-    def _is_consistent(self) -> Layout:
-        try:
-            groups = set(re.compile(self.case_regex).groupindex)
-        except re.error as error:
-            raise ValueError(f"case_regex does not compile ({error})") from error
-        if "case" not in groups:
-            raise ValueError("case_regex needs a group named 'case'")
-        for name in (self.reference, *self.off_grid, *self.optional):
-            if name not in self.images:
-                raise ValueError(f"{name!r} is not among the images")
-        if self.reference in (*self.off_grid, *self.optional):
-            raise ValueError("the reference image can be neither off_grid nor optional")
-        for template in (*self.images.values(), *([self.label] if self.label else [])):
-            _check_template(template, groups)
-        if self.case_numbering:
-            _check_template(self.case_numbering, {"number"})
-        return self
-
-    @property
-    def on_grid(self) -> tuple[str, ...]:
-        """Modalities that share the grid of the reference image."""
-        return tuple(name for name in self.images if name not in self.off_grid)
-
-
-def _check_template(template: str, fields: set[str]) -> None:
-    used = {name for _, name, _, _ in Formatter().parse(template) if name is not None}
-    if not used <= fields:
-        raise ValueError(f"template {template!r} may use the fields {sorted(fields)} only")
-    path = PurePosixPath(template)
-    if path.is_absolute() or ".." in path.parts:
-        raise ValueError(f"template {template!r} must stay below the data root")
-
-
-class Patients(_Strict):
+class Patients(Strict):
     """Which patient a case belongs to; folds never separate the cases of one patient."""
 
     rule: Literal["one_case_one_patient", "mapping"]
     mapping: dict[str, str] = Field(default_factory=dict)
+    source: str = ""
 
     @model_validator(mode="after")
     def _mapping_where_it_is_used(self) -> Patients:
@@ -151,7 +82,7 @@ class Patients(_Strict):
         return self.mapping[case_id]
 
 
-class Folds(_Strict):
+class Folds(Strict):
     """The default cross-validation of a data set."""
 
     by: Literal["patient"]
@@ -159,7 +90,7 @@ class Folds(_Strict):
     seed: Annotated[int, Field(ge=0)]
 
 
-class PhantomSpec(_Strict):
+class PhantomSpec(Strict):
     """What `strokerepro.phantom.make_cohort` is asked for."""
 
     kind: str
@@ -168,7 +99,7 @@ class PhantomSpec(_Strict):
     seed: Annotated[int, Field(ge=0)]
 
 
-class Manifest(_Strict):
+class Manifest(Strict):
     """A data set: what it is, how to get it, what must lie on disk, who is who."""
 
     name: Annotated[str, StringConstraints(pattern=r"^[a-z0-9_]+$")]
@@ -188,8 +119,12 @@ class Manifest(_Strict):
     @property
     def sha256(self) -> str:
         """Hash of what decides the data; wording, licence and citation do not enter."""
-        prose = {"title", "licence", "citation", "access", "quirks"}
-        return hash_json(self.model_dump(mode="json", exclude=prose))
+        content = self.model_dump(mode="json", exclude=_PROSE)
+        # These fields are younger than the first records: they enter only where they are used.
+        for name in ("series", "nonnegative"):
+            if not content["layout"][name]:
+                del content["layout"][name]
+        return hash_json(content)
 
     def expected_case_ids(self) -> tuple[str, ...]:
         """All case names where the layout numbers them, else nothing."""

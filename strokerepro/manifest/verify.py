@@ -46,6 +46,8 @@ class VerifyReport:
         Per case, the required files that are not there, as paths relative to the root.
     missing_optional
         Per case, the optional files that are not there.
+    notes
+        For optional modalities that some case lacks, why, and where they are to be found.
     unreadable
         Per file, why it cannot be read.
     access
@@ -61,6 +63,7 @@ class VerifyReport:
     absent: tuple[str, ...]
     missing: Mapping[str, tuple[str, ...]]
     missing_optional: Mapping[str, tuple[str, ...]]
+    notes: Mapping[str, str]
     unreadable: Mapping[str, str]
     access: str
 
@@ -85,6 +88,7 @@ class VerifyReport:
         )
         if self.missing_optional:
             text.append(f"optional files missing in {len(self.missing_optional)} cases")
+            text += [f"without {name}: {note}" for name, note in self.notes.items()]
         if not self.ok:
             text.append(f"to obtain it: {self.access}")
         return text
@@ -101,6 +105,7 @@ class VerifyReport:
             "absent": list(self.absent),
             "missing": {case: list(paths) for case, paths in self.missing.items()},
             "missing_optional": {case: list(p) for case, p in self.missing_optional.items()},
+            "notes": dict(self.notes),
             "unreadable": dict(self.unreadable),
         }
 
@@ -160,12 +165,17 @@ def verify(
     missing_optional: dict[str, tuple[str, ...]] = {}
     unreadable: dict[str, str] = {}
     broken: set[str] = set()
+    lacking: set[str] = set()
     for done, files in enumerate(cases, start=1):
         required, optional = _by_need(manifest, files)
         _note_absent(missing, files.case_id, required, base)
         _note_absent(missing_optional, files.case_id, optional, base)
+        lacking |= {name for name in manifest.layout.absence if not _is_there(files.images[name])}
+        surplus = {paths[0]: paths for paths in files.ambiguous.values()}
         for path in [*required, *optional]:
             problem = _problem(path, base, read_files) if _is_there(path) else None
+            if path in surplus:
+                problem = f"one of {len(surplus[path])} files where one is expected"
             if problem:
                 unreadable[path.relative_to(base).as_posix()] = problem
                 broken.add(files.case_id)
@@ -178,9 +188,10 @@ def verify(
         found=found,
         complete=tuple(case for case in found if case not in missing and case not in broken),
         numbered=manifest.expected_case_ids(),
-        absent=tuple(sorted(set(manifest.expected_case_ids()) - set(found))),
+        absent=tuple(case for case in manifest.expected_case_ids() if case not in found),
         missing=missing,
         missing_optional=missing_optional,
+        notes={name: note for name, note in manifest.layout.absence.items() if name in lacking},
         unreadable=unreadable,
         access=manifest.access,
     )
