@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Mapping
 
 import numpy as np
@@ -10,10 +9,7 @@ import torch
 from lightning_fabric import Fabric
 from torch import Tensor
 
-
-def lesion_probability(logits: Tensor) -> Tensor:
-    """Probability of the lesion class: ``(B, 2, ...)`` logits to ``(B, ...)`` float32."""
-    return torch.sigmoid((logits[:, 1] - logits[:, 0]).float())
+from strokerepro.inference.probability import lesion_probability
 
 
 @torch.no_grad()
@@ -50,20 +46,3 @@ def predict_slices(
             for name, logits in forward(piece).items():
                 parts.setdefault(name, []).append(lesion_probability(logits))
     return {name: torch.cat(maps).cpu().numpy() for name, maps in parts.items()}
-
-
-class Stopwatch:
-    """Wall time per named stage, waiting for the device so that the times are true."""
-
-    def __init__(self, device: torch.device) -> None:
-        self._device = device
-        self._last = time.perf_counter()
-        self.seconds: dict[str, float] = {}
-
-    def lap(self, stage: str) -> None:
-        """Book the time since the last lap (or the start) on `stage`."""
-        if self._device.type == "cuda":
-            torch.cuda.synchronize(self._device)
-        now = time.perf_counter()
-        self.seconds[stage] = self.seconds.get(stage, 0.0) + now - self._last
-        self._last = now

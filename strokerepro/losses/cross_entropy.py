@@ -1,4 +1,4 @@
-"""Losses, one class per loss, named as in the field."""
+"""Cross-entropy of two classes, of one output or of several supervised heads."""
 
 from __future__ import annotations
 
@@ -69,8 +69,7 @@ class EnsembleCrossEntropy(nn.Module):
             maps = output.logit_maps()
         else:
             maps = tuple(output)
-        # +1 in lesions, -1 elsewhere
-        sign = labels.ne(0).to(torch.float32).mul_(2.0).sub_(1.0)
+        sign = lesion_sign(labels)
         return torch.stack([two_class_cross_entropy(logits, sign) for logits in maps])
 
     def forward(
@@ -118,6 +117,29 @@ def two_class_cross_entropy(logits: Tensor, sign: Tensor) -> Tensor:
     InputError
         Logits that are not of two classes, or whose shape is not that of the labels.
     """
+    return -functional.logsigmoid(true_class_margin(logits, sign)).mean()
+
+
+def true_class_margin(logits: Tensor, sign: Tensor) -> Tensor:
+    """Logit of the true class minus that of the other one; its sigmoid is p(true class).
+
+    Parameters
+    ----------
+    logits
+        (B, 2, ...); computed in float32 at least.
+    sign
+        (B, ...): +1 where class 1 is true, -1 where class 0 is.
+
+    Returns
+    -------
+    Tensor
+        (B, ...).
+
+    Raises
+    ------
+    InputError
+        Logits that are not of two classes, or whose shape is not that of the labels.
+    """
     if logits.ndim < 2 or logits.shape[1] != 2 or logits[:, 0].shape != sign.shape:
         raise InputError(
             f"logits of shape {tuple(logits.shape)} for labels of shape {tuple(sign.shape)}",
@@ -125,5 +147,9 @@ def two_class_cross_entropy(logits: Tensor, sign: Tensor) -> Tensor:
             "check the network's classes and the crop of the labels",
         )
     logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
-    margin = (logits[:, 1] - logits[:, 0]) * sign.to(logits.dtype)
-    return -functional.logsigmoid(margin).mean()
+    return (logits[:, 1] - logits[:, 0]) * sign.to(logits.dtype)
+
+
+def lesion_sign(labels: Tensor) -> Tensor:
+    """+1 in lesions (labels other than 0), -1 elsewhere: (B, ...) float32."""
+    return labels.ne(0).to(torch.float32).mul_(2.0).sub_(1.0)

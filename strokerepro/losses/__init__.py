@@ -1,0 +1,17 @@
+"""Losses, one class per loss, named as in the field."""
+
+from strokerepro.losses.cross_entropy import (
+    EnsembleCrossEntropy,
+    SupportsLogitMaps,
+    two_class_cross_entropy,
+)
+from strokerepro.losses.focal import FocalLoss
+from strokerepro.losses.generalized_dice import GeneralizedDiceCE
+
+__all__ = [
+    "EnsembleCrossEntropy",
+    "FocalLoss",
+    "GeneralizedDiceCE",
+    "SupportsLogitMaps",
+    "two_class_cross_entropy",
+]
