@@ -1,4 +1,4 @@
-"""Batched augmentation on the device: a deterministic operation plus its drawn parameters."""
+"""Rotation and horizontal flip of whole batches with one resampling."""
 
 from __future__ import annotations
 
