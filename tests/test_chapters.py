@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 
 from strokerepro import chapters
-from strokerepro.chapters import build, status
+from strokerepro.chapters import build, estimates, status
 from strokerepro.errors import InputError, UsageError
+from strokerepro.papers import get_recipe
 from strokerepro.records import RunRecord, save_record
 
 SOURCE = """# %% [markdown]
@@ -39,6 +40,12 @@ def write(tmp_path: Path) -> Write:
         return tmp_path
 
     return _write
+
+
+@pytest.fixture(autouse=True)
+def _operations(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Seven runs of 3.6e16 multiply-accumulates: counting those of all experiments takes long."""
+    monkeypatch.setattr(estimates, "_operations", lambda slug, profile: (7, 3.6e16))
 
 
 def _record(**changes: Any) -> RunRecord:
@@ -209,6 +216,21 @@ def test_costs_replace_only_the_marked_block(write: Write) -> None:
     assert chapters.write_costs(root).read_text() == first
 
 
+def test_large_profiles_without_a_record_are_estimated_and_say_so() -> None:
+    """The measured main run gives the CPU's speed; a profile with a record is not guessed."""
+    recipe = get_recipe("edd_muscle")
+    measured = _record(wall_s=recipe.method.cost(recipe.profile("quick").settings) / 1e10)
+    table = status.costs_table({"edd_muscle": [measured]})
+    rows = [line for line in table.splitlines() if "estimate" in line]
+    assert len(rows) == 4  # two profiles, each on this CPU and on a GPU
+    assert sum("2-core x86-64 | 7 | *estimate:* 1000 h" in row for row in rows) == 2
+    assert sum("GPU, 10 TFLOP/s | 7 | *estimate:* 2.0 h" in row for row in rows) == 2
+    assert all(row.endswith("unknown: no record |") for row in rows)
+    done = [measured, _record(profile="full", device="H200")]
+    kept = status.costs_table({"edd_muscle": done}).splitlines()
+    assert not any("`full`" in row and "estimate" in row for row in kept)
+
+
 def test_costs_need_their_marks(write: Write) -> None:
     """A README that lost a mark is refused and not changed."""
     root = write()
@@ -244,7 +266,9 @@ def test_overview_without_pictures_says_what_is_missing(write: Write) -> None:
 
 def test_durations_are_told_in_fitting_units() -> None:
     """Seconds, minutes and hours, without decimals that nobody needs."""
-    assert [status._duration(value) for value in (12.3, 600, 7200)] == ["12 s", "10 min", "2.0 h"]
+    assert [status._duration(value) for value in (12.3, 600, 7200, 3.6e6)] == [
+        "12 s", "10 min", "2.0 h", "1000 h",
+    ]  # fmt: skip
 
 
 def test_records_are_found_by_chapter(write: Write) -> None:

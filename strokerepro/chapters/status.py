@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
+from strokerepro.chapters.estimates import estimate_rows
 from strokerepro.chapters.execute import CHECKOUT, book_folder
 from strokerepro.errors import InputError
 from strokerepro.experiment import TRANSFERRED
@@ -18,6 +19,7 @@ from strokerepro.records import RunRecord, list_records
 
 COSTS_BEGIN, COSTS_END = "<!-- costs:begin -->", "<!-- costs:end -->"
 _SHOWN = ("python", "torch", "numpy")
+_UNKNOWN = "unknown: no record"
 _NONE_YET = "No record has been committed yet.\n"
 _STATUS_HEAD = """# Status
 
@@ -89,7 +91,10 @@ def write_costs(root: Path | None = None) -> Path:
 
 
 def costs_table(records: Mapping[str, Sequence[RunRecord]]) -> str:
-    """Markdown table: what each profile costs on each class of machine, and what to expect."""
+    """Markdown table: what each profile costs on each class of machine, and what to expect.
+
+    Large profiles without a record get rows that call themselves estimates.
+    """
     header = (
         "paper",
         "profile",
@@ -114,6 +119,11 @@ def costs_table(records: Mapping[str, Sequence[RunRecord]]) -> str:
                     expected_dice(slug, group),
                 )
             )
+        for profile, data, machine, runs, seconds in (
+            estimate_rows(slug, trained) if trained else ()
+        ):
+            cost = f"*estimate:* {_duration(seconds)}"
+            lines.append((slug, f"`{profile}`", f"`{data}`", machine, str(runs), cost, _UNKNOWN))
     return _markdown(header, lines) if lines else _NONE_YET
 
 
@@ -151,7 +161,10 @@ def _total_s(records: Sequence[RunRecord]) -> float:
 def _duration(seconds: float) -> str:
     if seconds < 90:
         return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+    if seconds < 5400:
+        return f"{seconds / 60:.0f} min"
+    hours = seconds / 3600
+    return f"{hours:.1f} h" if hours < 10 else f"{hours:.0f} h"
 
 
 def _markdown(header: Sequence[str], lines: Iterable[Sequence[str]]) -> str:
