@@ -6,8 +6,10 @@ size; that both sides cut and turn alike is checked in the same run, before the 
 
 from __future__ import annotations
 
+import itertools
 import math
 import sys
+from collections.abc import Callable
 from types import SimpleNamespace
 
 import numpy as np
@@ -15,7 +17,7 @@ import torch
 from _measure import Comparison, compare
 
 from strokerepro.augment import FlipRotation, apply_flip_rotation
-from strokerepro.sampling import PatchSampler
+from strokerepro.sampling import BalancedPatches, PatchSampler
 from strokerepro.store import Store
 
 try:
@@ -31,19 +33,41 @@ KEYS = ("image", "label")
 
 
 def make_cases(count: int, channels: int, depth: int, size_px: int) -> list[SimpleNamespace]:
-    """Cases of noise with one ball-shaped lesion each."""
+    """Cases of noise in an elliptic brain on exactly zero, with one ball-shaped lesion each."""
     rng = np.random.default_rng(0)
     z, y, x = np.indices((depth, size_px, size_px))
+    middle = size_px / 2
+    brain = ((y - middle) / 0.39) ** 2 + ((x - middle) / 0.31) ** 2 < size_px**2
     cases = []
     for number in range(count):
-        centre_y, centre_x = rng.uniform(0.3 * size_px, 0.7 * size_px, size=2)
+        centre_y, centre_x = rng.uniform(0.35 * size_px, 0.65 * size_px, size=2)
         ball = (4 * (z - depth / 2)) ** 2 + (y - centre_y) ** 2 + (x - centre_x) ** 2 < 200
-        image = rng.normal(size=(channels, *ball.shape)).astype(np.float32)
+        image = rng.normal(size=(channels, *ball.shape)).astype(np.float32) * brain
         name = f"case-{number}"
         cases.append(
-            SimpleNamespace(image=image, label=ball.astype(np.uint8), case_id=name, patient_id=name)
+            SimpleNamespace(
+                image=image,
+                label=ball.astype(np.uint8),
+                foreground=None,
+                case_id=name,
+                patient_id=name,
+            )
         )
     return cases
+
+
+def our_samplers(
+    store: Store, batch: int, negative_fraction: float
+) -> dict[str, Callable[[], torch.Tensor]]:
+    """Draw the corners of a batch, by the name of the sampler."""
+    generator = torch.Generator().manual_seed(0)
+    drawn = PatchSampler(store, "pixel", PATCH_PX, PATCH_PX, negative_fraction, generator)
+    samplers = {"PatchSampler": lambda: drawn.corners(batch)}
+    if negative_fraction == 0.5:
+        balanced = BalancedPatches(store, patch_px=PATCH_PX, per_case=4000, seed=0)
+        steps = itertools.count()
+        samplers["BalancedPatches"] = lambda: balanced.batch(next(steps), batch).corners
+    return samplers
 
 
 def compare_patches(
@@ -51,9 +75,7 @@ def compare_patches(
 ) -> list[Comparison]:
     """Time a batch of patches around lesion pixels, against 1 and 4 patches a visited case."""
     store = Store.from_cases(cases, "cpu")
-    generator = torch.Generator().manual_seed(0)
-    sampler = PatchSampler(store, "pixel", PATCH_PX, PATCH_PX, negative_fraction, generator)
-    indices = FgBgToIndicesd(keys="label")
+    indices = FgBgToIndicesd(keys="label", image_key="image", image_threshold=0)
     cached = [  # tensors in MONAI's (C, Y, X, Z), with the candidate positions cached as well
         indices(
             {
@@ -63,34 +85,34 @@ def compare_patches(
         )
         for case in cases
     ]
-
-    def ours() -> tuple[torch.Tensor, torch.Tensor]:
-        return store.window(sampler.corners(batch), PATCH_PX)
-
+    channels, depth, size_px, _ = cases[0].image.shape
     results = []
-    for per_case in (1, 4):
-        crop = RandCropByPosNegLabeld(
-            KEYS,
-            label_key="label",
-            spatial_size=(PATCH_PX, PATCH_PX, 1),
-            pos=1 - negative_fraction,
-            neg=negative_fraction,
-            num_samples=per_case,
-            fg_indices_key="label_fg_indices",
-            bg_indices_key="label_bg_indices",
-        ).set_random_state(0)
-        check_same_cut(store, cached, crop, depth=cases[0].label.shape[0])
-        choice = np.random.default_rng(0)
+    for sampler, draw in our_samplers(store, batch, negative_fraction).items():
+        work = f"{sampler} {batch}x64x64x{channels}, {len(cases)}x{size_px}x{size_px}x{depth}"
+        for per_case in (1, 4):
+            crop = RandCropByPosNegLabeld(
+                KEYS,
+                label_key="label",
+                spatial_size=(PATCH_PX, PATCH_PX, 1),
+                pos=1 - negative_fraction,
+                neg=negative_fraction,
+                num_samples=per_case,
+                fg_indices_key="label_fg_indices",
+                bg_indices_key="label_bg_indices",
+            ).set_random_state(0)
+            check_same_cut(store, cached, crop, depth)
+            choice = np.random.default_rng(0)
 
-        def peer(crop=crop, per_case=per_case, choice=choice) -> tuple[torch.Tensor, ...]:
-            visited = choice.integers(len(cached), size=batch // per_case)
-            patches = [patch for number in visited for patch in crop(cached[number])]
-            return tuple(torch.stack([patch[key] for patch in patches])[..., 0] for key in KEYS)
+            def ours(draw=draw) -> tuple[torch.Tensor, ...]:
+                return store.window(draw(), PATCH_PX)
 
-        channels, depth, size_px, _ = cases[0].image.shape
-        work = f"{batch} patches of 64x64x{channels}, {len(cases)} x {size_px}x{size_px}x{depth}"
-        name = f"RandCropByPosNegLabeld, {per_case} a case"
-        results.append(compare(work, ours, peer, peer_name=name, rounds=rounds))
+            def peer(crop=crop, per_case=per_case, choice=choice) -> tuple[torch.Tensor, ...]:
+                visited = choice.integers(len(cached), size=batch // per_case)
+                patches = [patch for number in visited for patch in crop(cached[number])]
+                return tuple(torch.stack([patch[key] for patch in patches])[..., 0] for key in KEYS)
+
+            name = f"RandCropByPosNegLabeld, {per_case} a case"
+            results.append(compare(work, ours, peer, peer_name=name, rounds=rounds))
     return results
 
 

@@ -139,7 +139,7 @@ class BalancedPatches:
         epoch, step = divmod(index, self.steps_per_epoch(size))
         visits = self._visits_of(epoch)
         part = slice(step * size, (step + 1) * size)
-        return PatchBatch(visits.corners[part], visits.is_repeat[part])
+        return PatchBatch(visits.corners[part].clone(), visits.is_repeat[part].clone())
 
     def _visits_of(self, epoch: int) -> PatchBatch:
         """All patches of an epoch in their order, kept until another epoch is asked for."""
