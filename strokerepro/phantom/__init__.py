@@ -8,39 +8,57 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from strokerepro.errors import UsageError
 from strokerepro.files import cache_root
 from strokerepro.phantom.config import hash_config
+from strokerepro.phantom.ctp_config import CTP
+from strokerepro.phantom.ctp_layout import ctp_plan
+from strokerepro.phantom.ctp_occlusion import SITE_TERRITORIES
+from strokerepro.phantom.ctp_vessels import ARTERIES, SINUSES
 from strokerepro.phantom.dwi_config import DWI
 from strokerepro.phantom.dwi_layout import dwi_plan
 from strokerepro.phantom.dwi_tissue import TRACTS
+from strokerepro.phantom.perfusion.units import CONSTANTS
 from strokerepro.phantom.susceptibility import CAVITIES
 from strokerepro.phantom.territories import FEEDING_POINTS, REACH
-from strokerepro.phantom.writing import verify_hashes, write_cohort
+from strokerepro.phantom.writing import CohortPlan, verify_hashes, write_cohort
 
 __all__ = [
     "KINDS",
     "PHANTOM_VERSION",
+    "VERSIONS",
     "cohort_cache_dir",
     "config_hash",
     "make_cohort",
     "verify_hashes",
 ]
 
-# Raise it together with any change that alters a voxel; records carry it.
-PHANTOM_VERSION = "2"
+# Raise a kind's number together with any change that alters one of its voxels; records carry it.
+VERSIONS = {"dwi": "2", "ctp": "1"}
+PHANTOM_VERSION = VERSIONS["dwi"]
 
-_CONFIGS = {"dwi": DWI}
+_CONFIGS: dict[str, Any] = {"dwi": DWI, "ctp": CTP}
 _TABLES = {
     "dwi": {
         "feeding_points": FEEDING_POINTS,
         "reach": REACH,
         "cavities": CAVITIES,
         "tracts": TRACTS,
-    }
+    },
+    "ctp": {
+        "feeding_points": FEEDING_POINTS,
+        "reach": REACH,
+        "cavities": CAVITIES,
+        "tracts": TRACTS,
+        "sites": SITE_TERRITORIES,
+        "arteries": ARTERIES,
+        "sinuses": SINUSES,
+        "constants": CONSTANTS,
+    },
 }
-_PLANS = {"dwi": dwi_plan}
+_PLANS: dict[str, Callable[..., CohortPlan]] = {"dwi": dwi_plan, "ctp": ctp_plan}
 KINDS = tuple(_CONFIGS)
 _SMALLEST_PX = 32
 
@@ -67,7 +85,8 @@ def make_cohort(
     size_px
         Largest in-plane matrix. For ``"dwi"``: 192 or more gives the real mixture of 128 px at
         1.8 mm and 192 px at 1.4 mm, 128 to 191 gives 128 px at 1.8 mm, less gives fewer and
-        coarser pixels over 230.4 mm.
+        coarser pixels over 230.4 mm. For ``"ctp"``: 256 is the real matrix; fewer pixels cover
+        the same field.
     seed
         Root seed, not negative; it decides every voxel.
     progress
@@ -94,7 +113,7 @@ def make_cohort(
             raise UsageError(f"{name} {value}", f"{name} of at least {least}", f"raise {name}")
     identity = {
         "kind": _known(kind),
-        "version": PHANTOM_VERSION,
+        "version": VERSIONS[kind],
         "config_sha256": config_hash(kind),
         "cases": cases,
         "size_px": size_px,
@@ -106,12 +125,12 @@ def make_cohort(
 
 def config_hash(kind: str) -> str:
     """SHA-256 of the knobs and the version of one kind of phantom."""
-    return hash_config(_CONFIGS[_known(kind)], _TABLES[kind], kind, PHANTOM_VERSION)
+    return hash_config(_CONFIGS[_known(kind)], _TABLES[kind], kind, VERSIONS[kind])
 
 
 def cohort_cache_dir(kind: str, cases: int, size_px: int, seed: int) -> Path:
     """Folder of the user's cache where this cohort belongs; not created here."""
-    name = f"{kind}-v{PHANTOM_VERSION}-{config_hash(kind)[:12]}-n{cases}-px{size_px}-s{seed}"
+    name = f"{kind}-v{VERSIONS[_known(kind)]}-{config_hash(kind)[:12]}-n{cases}-px{size_px}-s{seed}"
     return cache_root() / "phantom" / name
 
 

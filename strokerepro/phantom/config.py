@@ -27,6 +27,7 @@ SOURCES = {
     "MNI": "MNI152 templates shipped with nilearn (nonlinear, symmetric, 2009a)",
     "physics": "a natural constant or its direct consequence",
     "fit": "set on lesion sizes (EDD, Sec. 5.5) and contrast (S4) only, never on a network's score",
+    "fit-ctp": "set on volumes and on the Dice of threshold rules (S1), never on a network's score",
 }
 
 

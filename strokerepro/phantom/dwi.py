@@ -22,7 +22,7 @@ from strokerepro.phantom.dwi_lesions import (
     lesion_sites,
     type_of_case,
 )
-from strokerepro.phantom.dwi_sampling import Sampling, sample_grid
+from strokerepro.phantom.dwi_sampling import Sampling, receive_gain, sample_grid
 from strokerepro.phantom.dwi_tissue import (
     Disease,
     TissueState,
@@ -177,7 +177,9 @@ def _image(
 ) -> tuple[NDArray[np.int16], NDArray[np.int16]]:
     """Diffusion-weighted image and ADC: gain, noise, brain extraction, rounding."""
     acquisition = config.acquisition
-    gain = sampling.gain * _receive_gain(rng, sampling, scan, atlas, config)
+    gain = sampling.gain * receive_gain(
+        rng, sampling, scan, atlas, bias=acquisition.bias, flare=acquisition.flare
+    )
     tract = 1.0 + load_tract_gain(config.tissue).at(sampling.template_mm)
     clean = np.zeros((2, *scan.grid.shape))
     for image, b_value in zip(clean, (acquisition.b_value_s_mm2, 0.0), strict=True):
@@ -196,22 +198,6 @@ def _image(
     is_signal = brain & (unweighted > acquisition.adc_floor_sd * noise_sd)
     adc = np.where(is_signal, np.minimum(adc, acquisition.adc_max), 0.0)
     return dwi, np.rint(adc).astype(np.int16)
-
-
-def _receive_gain(
-    rng: np.random.Generator,
-    sampling: Sampling,
-    scan: Acquisition,
-    atlas: Atlas,
-    config: DwiConfig,
-) -> FloatArray:
-    """Smooth gain ``(N,)`` of the coils: a random bias, brighter near the surface."""
-    flare, decay_mm = config.acquisition.flare
-    amplitude, sigma_mm = config.acquisition.bias
-    centre = sampling.template_mm.reshape(3, scan.subslices, -1)[:, scan.subslices // 2]
-    bias = np.exp(amplitude * gaussian_field(rng, sigma_mm).at(centre))
-    depth = np.maximum(atlas.depth_mm.at(centre), 0.0)
-    return np.asarray(bias * (1.0 + flare * np.exp(-depth / decay_mm)))
 
 
 def _is_parenchyma(state: TissueState, scan: Acquisition) -> NDArray[np.bool_]:

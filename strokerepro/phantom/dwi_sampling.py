@@ -12,6 +12,7 @@ from strokerepro.phantom.atlas import Atlas
 from strokerepro.phantom.dwi_acquisition import Acquisition
 from strokerepro.phantom.dwi_config import DwiConfig
 from strokerepro.phantom.lattice import FloatArray
+from strokerepro.phantom.random_fields import gaussian_field
 from strokerepro.phantom.susceptibility import (
     dephasing_factor,
     epi_shift_mm,
@@ -86,3 +87,33 @@ def _distortion(
     )
     gradient[around] = field_map.through_plane_ppm_mm.at(points[:, around])
     return shift.reshape(scan.grid.shape), gradient.reshape(scan.grid.shape)
+
+
+def receive_gain(
+    rng: np.random.Generator,
+    sampling: Sampling,
+    scan: Acquisition,
+    atlas: Atlas,
+    *,
+    bias: tuple[float, float],
+    flare: tuple[float, float],
+) -> FloatArray:
+    """Smooth gain ``(N,)`` of the coils: a random bias, brighter near the surface.
+
+    Parameters
+    ----------
+    rng
+        Random stream.
+    sampling, scan, atlas
+        Where the N voxels lie.
+    bias
+        Amplitude of the logarithm, and sigma in mm.
+    flare
+        Relative gain at the surface, and decay in mm.
+    """
+    amplitude, sigma_mm = bias
+    at_surface, decay_mm = flare
+    centre = sampling.template_mm.reshape(3, scan.subslices, -1)[:, scan.subslices // 2]
+    smooth = np.exp(amplitude * gaussian_field(rng, sigma_mm).at(centre))
+    depth = np.maximum(atlas.depth_mm.at(centre), 0.0)
+    return np.asarray(smooth * (1.0 + at_surface * np.exp(-depth / decay_mm)))

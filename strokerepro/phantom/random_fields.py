@@ -21,10 +21,24 @@ _COMPONENT_NUMBERS = {
     "appearance": 5,
     "noise": 6,
     "flair": 7,
+    "timing": 8,
+    "occlusion": 9,
+    "fate": 10,
+    "rest": 11,
+    "slab": 12,
+    "registration": 13,
+    "border": 14,
+    "head": 15,
+    "texture": 16,
+    "arterial": 17,
+    "maps": 18,
+    "diffusion": 19,
 }
 
 
-def component_rng(seed: int, kind: str, case: int, component: str) -> np.random.Generator:
+def component_rng(
+    seed: int, kind: str, case: int, component: str, attempt: int = 0
+) -> np.random.Generator:
     """Random stream of one component of one case.
 
     Every component has a stream of its own, so that a change in one (another noise model)
@@ -40,8 +54,12 @@ def component_rng(seed: int, kind: str, case: int, component: str) -> np.random.
         Number of the case, not negative.
     component
         What is drawn, such as ``"anatomy"``.
+    attempt
+        Number of draws rejected before; each one has a stream of its own.
     """
     words = [seed, _KIND_NUMBERS[kind], case, _COMPONENT_NUMBERS[component]]
+    if attempt:
+        words.append(attempt)
     return np.random.default_rng(np.random.SeedSequence(words))
 
 
@@ -73,3 +91,29 @@ def _filtered_sd() -> float:
     impulse[_MARGIN_NODES] = 1.0
     weights: FloatArray = ndimage.gaussian_filter1d(impulse, _FILTER_NODES, truncate=4.0)
     return float(np.sum(weights**2) ** 1.5)
+
+
+def slice_field(
+    rng: np.random.Generator, shape: tuple[int, int], pixel_mm: float, sigma_mm: float
+) -> FloatArray:
+    """Gaussian random field of one slice, mean 0 and variance 1.
+
+    For structure finer than the distance of thick slices, which are then independent.
+
+    Parameters
+    ----------
+    rng
+        Random stream.
+    shape
+        Pixels of the slice.
+    pixel_mm
+        Edge of the square pixels.
+    sigma_mm
+        Standard deviation of the kernel, as in :func:`gaussian_field`.
+    """
+    sigma_px = sigma_mm / pixel_mm
+    filtered = ndimage.gaussian_filter(rng.standard_normal(shape), sigma_px, mode="wrap")
+    impulse = np.zeros(2 * int(np.ceil(4.0 * sigma_px)) + 3)
+    impulse[len(impulse) // 2] = 1.0
+    weights: FloatArray = ndimage.gaussian_filter1d(impulse, sigma_px)
+    return np.asarray(filtered / np.sum(weights**2))

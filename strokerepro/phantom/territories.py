@@ -63,14 +63,14 @@ _FILL_STEP_MM = 4.0
 _LONGEST_FILLED_MM = 45.0
 
 
-def fill_polyline(points: Points) -> FloatArray:
-    """Points ``(N, 3)`` of a polyline, segments shorter than 45 mm filled every 4 mm."""
+def fill_polyline(points: Points, step_mm: float = _FILL_STEP_MM) -> FloatArray:
+    """Points ``(N, 3)`` of a polyline, segments shorter than 45 mm filled every `step_mm`."""
     corners = np.asarray(points, dtype=np.float64)
     pieces = [corners]
     for start, end in pairwise(corners):
         length = float(np.sqrt(np.sum((end - start) ** 2)))
         if length < _LONGEST_FILLED_MM:
-            inner = np.arange(_FILL_STEP_MM, length, _FILL_STEP_MM)[:, None] / length
+            inner = np.arange(step_mm, length, step_mm)[:, None] / length
             pieces.append(start + inner * (end - start))
     return np.concatenate(pieces)
 

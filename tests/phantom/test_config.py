@@ -49,7 +49,7 @@ def test_any_knob_table_or_version_changes_the_hash() -> None:
 
 def test_an_unknown_kind_names_the_known_ones() -> None:
     """A typing error is answered with the kinds there are."""
-    with pytest.raises(UsageError, match="one of dwi"):
+    with pytest.raises(UsageError, match="did you mean dwi"):
         config_hash("dwii")
 
 
