@@ -9,9 +9,11 @@ delay between artery and tissue (Wu et al. 2003, 10.1002/mrm.10522).
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy import fft
 
 from strokerepro.errors import InputError
@@ -24,7 +26,7 @@ from strokerepro.phantom.perfusion.units import (
 )
 
 # Voxels transformed together: their curves and spectra fit into the cache.
-_BLOCK = 1024
+_BLOCK = 256
 _FLOW_SCALE = FLOW_UNIT * HAEMATOCRIT_FACTOR / BRAIN_DENSITY_G_ML
 _VOLUME_SCALE = VOLUME_UNIT * HAEMATOCRIT_FACTOR / BRAIN_DENSITY_G_ML
 
@@ -56,8 +58,11 @@ def deconvolve(
 ) -> PerfusionMaps:
     """Perfusion of N voxels.
 
-    Truncation lowers the peak and widens it: flow comes out too low, most where transit is short,
-    and the peak of a curve without delay comes up to about 3 s late.
+    Truncation lowers the peak of the residue function and puts it late. Without noise, over the
+    phantom's arterial inputs and 60 s, flow comes out at 0.44 to 0.64 of the truth for a transit
+    time of 3.8 s (grey matter) and at 0.7 to 0.9 for 9 s; Tmax exceeds the delay by 2.1 to 2.8 s
+    and by 3.1 to 4.3 s. Delays shift Tmax one to one. Blood volume lacks what has not left the
+    tissue when the scan ends: up to 12 % at 3.8 s, up to 37 % at 20 s and a delay of 10 s.
 
     Parameters
     ----------
@@ -121,7 +126,9 @@ def residue_functions(
     return _residues(tissue, _inverse_transfer(arterial, dt_s, threshold))
 
 
-def _inverse_transfer(arterial: FloatArray, dt_s: float, threshold: float) -> np.ndarray:
+def _inverse_transfer(
+    arterial: FloatArray, dt_s: float, threshold: float
+) -> NDArray[np.complex128]:
     """Inverse of the singular values that are kept, 0 for the others; ``(T + 1,)`` complex."""
     spectrum = fft.rfft(arterial, 2 * len(arterial)) * dt_s
     size = np.abs(spectrum)
@@ -129,7 +136,7 @@ def _inverse_transfer(arterial: FloatArray, dt_s: float, threshold: float) -> np
     return np.divide(_FLOW_SCALE, spectrum, out=np.zeros_like(spectrum), where=kept)
 
 
-def _residues(tissue: FloatArray, transfer: np.ndarray) -> FloatArray:
+def _residues(tissue: FloatArray, transfer: NDArray[np.complex128]) -> FloatArray:
     length = 2 * len(tissue)
     spectrum = fft.rfft(tissue, length, axis=0)
     spectrum *= transfer[:, None]
@@ -168,7 +175,7 @@ def _checked(
             "at least 2 time points",
             "give the whole perfusion series, not one frame",
         )
-    if not dt_s > 0:
+    if not 0 < dt_s < math.inf:
         raise InputError(
             f"a time step of {dt_s} s",
             "a positive time step",

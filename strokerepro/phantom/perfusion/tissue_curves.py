@@ -80,7 +80,9 @@ class CurveTable:
         stay_f = fft.rfft(kernel_weights(stay, step), padded)
         spread_f = fft.rfft(kernel_weights(spread, step), padded)
         spectrum = source * stay_f[:, None] * spread_f[None, :]
-        curves = np.ascontiguousarray(fft.irfft(spectrum, padded)[..., :count])
+        curves = np.maximum(fft.irfft(spectrum, padded)[..., :count], 0.0)
+        # The transform leaves rounding errors where nothing has arrived yet.
+        curves[..., time_s[:-1] <= arterial.arrival_s] = 0.0
         return cls(curves, mtt_s, dispersion_s, step)
 
     @property
