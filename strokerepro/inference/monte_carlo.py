@@ -18,29 +18,40 @@ class SplitPass(Protocol):
         """Compute from (B, C, Y, X) what no noise changes."""
 
     def suffix(
-        self, state: Any, stochastic: bool = False, generator: torch.Generator | None = None
+        self,
+        state: Any,
+        stochastic: bool = False,
+        generator: torch.Generator | None = None,
+        rate: float | None = None,
     ) -> Tensor:
         """Continue to logits (B, 2, Y, X), with noise if `stochastic`."""
 
 
 def monte_carlo(
-    network: SplitPass, image: Tensor, passes: int = 3, generator: torch.Generator | None = None
+    network: SplitPass,
+    state: Any,
+    passes: int = 3,
+    *,
+    generator: torch.Generator | None = None,
+    rate: float | None = None,
 ) -> Tensor:
     """Mean lesion probability over passes with prediction dropout (Sec. 3.3, "Testing").
 
-    The part of the network without noise runs once for all passes; the result is that of so many
-    whole passes with the same noise.
+    The part of the network without noise has run once for all passes; the result is that of so
+    many whole passes with the same noise.
 
     Parameters
     ----------
     network
         In evaluation mode, so that nothing but the prediction dropout is random.
-    image
-        (B, C, Y, X).
+    state
+        What its `prefix` returned for (B, C, Y, X).
     passes
         Number of passes; the paper has 3.
     generator
         Source of the noise, on the device of the network; None: PyTorch's global one.
+    rate
+        Rate of the dropout; None: the network's own.
 
     Returns
     -------
@@ -59,8 +70,7 @@ def monte_carlo(
     """
     if passes < 1:
         raise UsageError(f"{passes} passes", "at least one", "use 3 as in the paper")
-    state = network.prefix(image)
-    total = lesion_probability(network.suffix(state, True, generator))
+    total = lesion_probability(network.suffix(state, True, generator, rate))
     for _ in range(passes - 1):
-        total += lesion_probability(network.suffix(state, True, generator))
+        total += lesion_probability(network.suffix(state, True, generator, rate))
     return total / passes

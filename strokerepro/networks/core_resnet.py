@@ -270,6 +270,7 @@ class CoreResNet(nn.Module):
         state: Descent,
         stochastic: bool = False,
         generator: torch.Generator | None = None,
+        rate: float | None = None,
     ) -> Tensor:
         """Continue a pass from its prefix.
 
@@ -281,17 +282,18 @@ class CoreResNet(nn.Module):
             Apply prediction dropout, in training as well as in evaluation mode.
         generator
             Source of its noise, on the device of the network; None: PyTorch's global one.
+        rate
+            Rate of the dropout; None: the network's own.
 
         Returns
         -------
         Tensor
             Logits (B, 2, Y, X).
         """
+        rate = self.uf_rate if rate is None else rate
         drop: Drop | None = None
-        if stochastic and self.uf_rate > 0:
-            drop = partial(
-                prediction_dropout, kind=self.uf_kind, rate=self.uf_rate, generator=generator
-            )
+        if stochastic and rate > 0:
+            drop = partial(prediction_dropout, kind=self.uf_kind, rate=rate, generator=generator)
         skips, x = self._descend(state, len(self.encoder), drop)
         for level, up, block in zip(
             reversed(range(len(skips))), self.ups, self.decoder, strict=True

@@ -30,7 +30,7 @@ def prediction_dropout(
         ``"alpha"``: each value on its own is set to -1.758 instead of 0, and the map is scaled
         and shifted so that inputs of mean 0 and variance 1 keep both.
     rate
-        Probability of being dropped, in [0, 1).
+        Probability of being dropped, in [0, 1); rounded to 1/65536.
     generator
         Source of the noise, on the device of `x`; None: PyTorch's global one.
 
@@ -44,12 +44,29 @@ def prediction_dropout(
     Gal, Ghahramani 2016, arXiv:1506.02142; alpha dropout: Klambauer et al. 2017,
     arXiv:1706.02515, Sec. 2.
     """
-    keep = 1 - rate
-    noise = x.new_empty(*x.shape[:2], 1, 1) if kind == "channel" else torch.empty_like(x)
-    noise.bernoulli_(keep, generator=generator)
+    if kind == "channel":
+        kept, keep = _draw_kept(x.new_empty(*x.shape[:2], 1, 1), rate, generator)
+    else:
+        kept, keep = _draw_kept(x, rate, generator)
     if kind != "alpha":
-        return x * noise.div_(keep)
-    scale = 1 / math.sqrt(keep * (1 + ALPHA_FILL**2 * rate))
-    shift = -scale * rate * ALPHA_FILL
-    # scale * (x or the fill) + shift, with the noise choosing
-    return x * (noise * scale) + (1 - noise) * (scale * ALPHA_FILL) + shift
+        return (x * kept).div_(keep)
+    scale = 1 / math.sqrt(keep * (1 + ALPHA_FILL**2 * (1 - keep)))
+    shift = -scale * (1 - keep) * ALPHA_FILL
+    return torch.where(kept, x * scale + shift, scale * ALPHA_FILL + shift)
+
+
+def _draw_kept(
+    like: Tensor, rate: float, generator: torch.Generator | None
+) -> tuple[Tensor, float]:
+    """Which values to keep, in the shape and memory format of `like`, and the share that is kept.
+
+    One random 64-bit number decides on four values, which takes a third of the time of a draw
+    for each; the rate is therefore rounded to 1/65536.
+    """
+    dropped = min(round(rate * 2**16), 2**16 - 1)
+    words = torch.empty(-(-like.numel() // 4), dtype=torch.int64, device=like.device)
+    words.random_(-(2**63), None, generator=generator)
+    # 16-bit numbers are uniform from -2**15 on.
+    kept = words.view(torch.int16)[: like.numel()] >= dropped - 2**15
+    strides = torch.empty_like(like, device="meta").stride()  # without gaps
+    return kept.as_strided(like.shape, strides), 1 - dropped / 2**16
