@@ -18,11 +18,12 @@ from plotly.subplots import make_subplots
 from strokerepro.errors import InputError
 from strokerepro.figures.charts import significant
 from strokerepro.figures.encode import CONVENTION, to_display, to_grey, webp_source
-from strokerepro.figures.style import GRID, PALETTE, finish
+from strokerepro.figures.style import PALETTE, finish
 
 # Traces in the order in which they are drawn.
 _IMAGE, _GRID, _CHOSEN, _ARTERY, _TISSUE, _RESIDUE = range(6)
 _HEIGHT_PX = 430
+_MARGIN_PX = 3  # of the map around the brain
 
 
 @dataclass(frozen=True)
@@ -102,10 +103,10 @@ def curve_explorer(
         rows=2,
         cols=2,
         specs=[[{"rowspan": 2}, {"secondary_y": True}], [None, {}]],
-        column_widths=[0.46, 0.54],
-        horizontal_spacing=0.13,
+        column_widths=[0.48, 0.52],
+        horizontal_spacing=0.12,
         vertical_spacing=0.24,
-        subplot_titles=[title, "enhancement", "flow × residue function"],
+        subplot_titles=[title, "enhancement, HU", "residue, mL/100 g/min"],
     )
     _add_map(figure, grey, x, y, curves.labels, start)
     _add_curves(figure, curves, start)
@@ -124,7 +125,9 @@ def curve_explorer(
         showlegend=True,
         sliders=[_slider(curves, x, y, start)],
     )
-    _style_axes(figure, grey.shape)
+    figure.update_annotations(font_size=13)  # the panels' titles
+    _style_map(figure, grey)
+    _style_curves(figure, curves)
     return figure
 
 
@@ -203,15 +206,34 @@ def _slider(curves: VoxelCurves, x: list[int], y: list[int], start: int) -> dict
     }
 
 
-def _style_axes(figure: go.Figure, shape: Sequence[int]) -> None:
-    rows, columns = shape
-    fixed = {"visible": False, "fixedrange": True, "constrain": "domain"}
-    figure.update_xaxes(row=1, col=1, range=[-0.5, columns - 0.5], **fixed)
-    figure.update_yaxes(
-        row=1, col=1, range=[rows - 0.5, -0.5], scaleanchor="x", constraintoward="top", **fixed
+def _style_map(figure: go.Figure, grey: NDArray[np.uint8]) -> None:
+    """Show the part of the slice that is not black, in true proportions, without zooming."""
+    rows, columns = (np.flatnonzero(grey.any(axis=axis)) for axis in (1, 0))
+    (top, bottom), (left, right) = (
+        (line[0] - _MARGIN_PX, line[-1] + _MARGIN_PX) if line.size else (0, side - 1)
+        for line, side in zip((rows, columns), grey.shape, strict=True)
     )
-    figure.update_xaxes(row=1, col=2, title="s", title_standoff=2, fixedrange=True)
-    figure.update_xaxes(row=2, col=2, title="lag, s", title_standoff=2, fixedrange=True)
-    figure.update_yaxes(row=1, col=2, title="HU", secondary_y=False, fixedrange=True)
-    figure.update_yaxes(row=1, col=2, secondary_y=True, showgrid=False, fixedrange=True)
-    figure.update_yaxes(row=2, col=2, title="mL/100 g/min", gridcolor=GRID, fixedrange=True)
+    fixed = {"visible": False, "fixedrange": True, "constrain": "domain"}
+    figure.update_xaxes(row=1, col=1, range=[left - 0.5, right + 0.5], **fixed)
+    figure.update_yaxes(
+        row=1, col=1, range=[bottom + 0.5, top - 0.5], scaleanchor="x", constraintoward="top",
+        **fixed,
+    )  # fmt: skip
+
+
+def _style_curves(figure: go.Figure, curves: VoxelCurves) -> None:
+    """Give every voxel the same axes, so that a weak curve looks weak."""
+    common = {"fixedrange": True, "title_standoff": 2, "title_font_size": 12}
+    figure.update_xaxes(row=1, col=2, title="s", **common)
+    figure.update_xaxes(row=2, col=2, title="lag, s", **common)
+    tissue, residue = _range(curves.tissue_hu), _range(curves.residue_ml_100g_min)
+    figure.update_yaxes(row=1, col=2, secondary_y=False, range=tissue, fixedrange=True)
+    figure.update_yaxes(row=2, col=2, range=residue, fixedrange=True)
+    figure.update_yaxes(
+        row=1, col=2, secondary_y=True, showgrid=False, tickmode="auto", nticks=4, fixedrange=True
+    )
+
+
+def _range(values: NDArray[np.floating]) -> list[float]:
+    low, high = float(np.min(values)), float(np.max(values))
+    return [low - 0.05 * (high - low), high + 0.05 * (high - low)]
