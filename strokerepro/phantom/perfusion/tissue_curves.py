@@ -211,4 +211,4 @@ def _bracket(name: str, nodes: FloatArray, values: FloatArray) -> tuple[IndexArr
 
 def _require(met: bool, got: str, expected: str) -> None:
     if not met:
-        raise UsageError(got, expected, "give values within the table of curves")
+        raise UsageError(got, expected, "correct the perfusion parameters")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
@@ -158,6 +158,7 @@ def test_dispersion_raises_tmax_and_lowers_flow(table: CurveTable) -> None:
     assert (np.diff(maps.cbf_ml_100g_min) < 0).all()
 
 
+@settings(max_examples=50, deadline=None)
 @given(seed=st.integers(0, 99))
 def test_volume_is_flow_times_transit_time(seed: int) -> None:
     """Central volume theorem in every voxel of the maps, noise included."""
@@ -169,6 +170,7 @@ def test_volume_is_flow_times_transit_time(seed: int) -> None:
         assert (values >= 0).all()
 
 
+@settings(max_examples=50, deadline=None)
 @given(factor=st.floats(1e-3, 1e3), seed=st.integers(0, 99))
 def test_flow_and_volume_are_linear_in_the_tissue_curve(factor: float, seed: int) -> None:
     """A curve twice as high has twice the flow and volume, and the same MTT and Tmax."""
@@ -181,6 +183,7 @@ def test_flow_and_volume_are_linear_in_the_tissue_curve(factor: float, seed: int
     np.testing.assert_allclose(scaled.tmax_s, maps.tmax_s, rtol=1e-6, atol=1e-6)
 
 
+@settings(max_examples=50, deadline=None)
 @given(shift=st.integers(0, 15), seed=st.integers(0, 99))
 def test_shifted_curves_have_shifted_residues(shift: int, seed: int) -> None:
     """Curves that end within the scan: the whole residue moves around the circle, unchanged."""
