@@ -16,106 +16,25 @@ from typing import Literal, NamedTuple
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 from strokerepro.errors import UsageError
 from strokerepro.networks.blocks import require_choice, require_multiple
+from strokerepro.networks.core_resnet_blocks import (
+    Activation,
+    Down,
+    Drop,
+    Layer,
+    ResidualBlock,
+    Up,
+    make_down,
+    make_up,
+)
 from strokerepro.networks.prediction_dropout import DropoutKind, prediction_dropout
 
 CLASSES = 2  # 0 background, 1 lesion core
-BN_EPS = 1e-3
 FIRST_DROPOUT_LEVEL = 3  # of the training dropout, counted from 1 at full resolution
 
-Activation = Literal["prelu", "relu"]
 LongSkip = Literal["sum", "concat"]
-Down = Literal["dual", "strided"]
-Up = Literal["transposed_3x3", "transposed_2x2", "bilinear_1x1"]
-Drop = Callable[[Tensor], Tensor]
-
-
-class _Layer(NamedTuple):
-    """What all convolutions of one network share: normalisation, activation, convolution."""
-
-    act: Activation
-    bn_momentum: float
-
-    def __call__(self, before: int, after: int, stride: int = 1) -> list[nn.Module]:
-        """Pre-activated 3x3 convolution from `before` to `after` channels."""
-        norm = nn.BatchNorm2d(before, eps=BN_EPS, momentum=self.bn_momentum)
-        # A slope that starts at 0 makes the network start with ReLUs.
-        act = nn.PReLU(before, init=0.0) if self.act == "prelu" else nn.ReLU(inplace=True)
-        return [norm, act, nn.Conv2d(before, after, 3, stride=stride, padding=1)]
-
-
-class ResidualBlock(nn.Module):
-    """Pre-activated convolutions around which the input passes unchanged.
-
-    Parameters
-    ----------
-    layer
-        Maker of one convolution with its normalisation and activation.
-    before, after
-        Channels; if they differ, a 1x1 convolution adapts the passing input.
-    convs
-        Number of convolutions.
-    residual
-        Whether the input passes around them at all.
-    dropout
-        Channel dropout between the convolutions, in training.
-    """
-
-    def __init__(
-        self,
-        layer: _Layer,
-        before: int,
-        after: int,
-        convs: int,
-        *,
-        residual: bool,
-        dropout: float = 0.0,
-    ) -> None:
-        super().__init__()
-        layers = layer(before, after)
-        for _ in range(convs - 1):
-            layers += [nn.Dropout2d(dropout)] if dropout else []
-            layers += layer(after, after)
-        self.layers = nn.Sequential(*layers)
-        adapt = nn.Identity() if before == after else nn.Conv2d(before, after, 1)
-        self.shortcut = adapt if residual else None
-
-    def forward(self, x: Tensor, drop: Drop | None = None) -> Tensor:
-        """Map (B, before, Y, X) to (B, after, Y, X); `drop` acts on what is convolved."""
-        y: Tensor = self.layers(x if drop is None else drop(x))
-        return y if self.shortcut is None else y + self.shortcut(x)
-
-
-class DualDown(nn.Module):
-    """Halve the size and double the channels: maximum pooling beside a strided convolution."""
-
-    def __init__(self, layer: _Layer, channels: int) -> None:
-        super().__init__()
-        self.strided = nn.Sequential(*layer(channels, channels, stride=2))
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Map (B, C, Y, X) to (B, 2 C, Y/2, X/2)."""
-        return torch.cat([functional.max_pool2d(x, 2), self.strided(x)], dim=1)
-
-
-def _down(kind: Down, layer: _Layer, channels: int) -> nn.Module:
-    if kind == "dual":
-        return DualDown(layer, channels)
-    return nn.Sequential(*layer(channels, 2 * channels, stride=2))
-
-
-def _up(kind: Up, channels: int) -> nn.Module:
-    """Double the size, from twice `channels` to `channels`."""
-    if kind == "transposed_3x3":
-        return nn.ConvTranspose2d(2 * channels, channels, 3, stride=2, padding=1, output_padding=1)
-    if kind == "transposed_2x2":
-        return nn.ConvTranspose2d(2 * channels, channels, 2, stride=2)
-    # The 1x1 convolution commutes with the interpolation and is cheaper before it.
-    doubling = nn.Upsample(scale_factor=2, mode="bilinear", align_corners=False)
-    return nn.Sequential(nn.Conv2d(2 * channels, channels, 1), doubling)
 
 
 class Descent(NamedTuple):
@@ -205,7 +124,7 @@ class CoreResNet(nn.Module):
         require_choice("prediction dropout", uf_kind, DropoutKind)
         _require_counts(in_channels, base_filters, decoder_convs, levels, uf_levels)
         _require_rates(dropout_train=dropout_train, uf_rate=uf_rate)
-        layer = _Layer(act, bn_momentum)
+        layer = Layer(act, bn_momentum)
         widths = [base_filters * 2**level for level in range(levels)]
         self.skip: LongSkip = skip
         self.uf_kind: DropoutKind = uf_kind
@@ -223,11 +142,11 @@ class CoreResNet(nn.Module):
             )
             for level, width in enumerate(widths, start=1)
         )
-        self.downs = nn.ModuleList(_down(down, layer, width) for width in widths[:-1])
+        self.downs = nn.ModuleList(make_down(down, layer, width) for width in widths[:-1])
         # In the order of use: deepest first.
         above = widths[-2::-1]
         joined = 1 if skip == "sum" else 2
-        self.ups = nn.ModuleList(_up(up, width) for width in above)
+        self.ups = nn.ModuleList(make_up(up, width) for width in above)
         self.decoder = nn.ModuleList(
             ResidualBlock(layer, joined * width, width, decoder_convs, residual=residual)
             for width in above
