@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import gzip
-import hashlib
 import json
 import shutil
 import tempfile
@@ -21,12 +19,29 @@ from numpy.typing import NDArray
 from strokerepro.errors import InputError
 from strokerepro.files import write_text
 from strokerepro.phantom.anatomy import Grid
+from strokerepro.phantom.volumes import (
+    Placement,
+    Signature,
+    array_sha256,
+    matches,
+    signature,
+    write_volume,
+)
+
+__all__ = [
+    "CaseFiles",
+    "CohortPlan",
+    "array_sha256",
+    "read_hashes",
+    "verify_hashes",
+    "write_cohort",
+    "write_volume",
+]
 
 IDENTITY_FILE = "phantom.json"
 HASH_FILE = "hashes.json"
 _PARTIAL = ".partial"
 _STALE_S = 3600.0
-_LITTLE_ENDIAN = {"uint8": "u1", "int16": "<i2"}
 
 
 @dataclass(frozen=True)
@@ -41,14 +56,14 @@ class CaseFiles:
         Folders that belong to this case alone, relative to the root; the last one appears last
         and marks the case as complete.
     volumes
-        Relative path to integer array (X, Y, Z) and its grid.
+        Relative path, ``.nii`` or ``.nii.gz``, to an array (X, Y, Z) or (X, Y, Z, T) and its grid.
     facts
-        Row of ``participants.tsv``.
+        Kept in the case's JSON file; what is no list is its row of ``participants.tsv``.
     """
 
     case_id: str
     folders: tuple[str, ...]
-    volumes: dict[str, tuple[NDArray[Any], Grid]]
+    volumes: dict[str, tuple[NDArray[Any], Grid | Placement]]
     facts: dict[str, Any]
 
 
@@ -144,10 +159,10 @@ def _write_case(plan: CohortPlan, case: int, root: Path) -> None:
     parent.mkdir(exist_ok=True)
     scratch = Path(tempfile.mkdtemp(prefix=f"{files.case_id}-", dir=parent))
     try:
-        hashes = {}
-        for name, (volume, grid) in files.volumes.items():
-            hashes[name] = array_sha256(volume)
-            write_volume(scratch / name, volume, grid)
+        hashes: dict[str, Signature] = {}
+        for name, (volume, place) in files.volumes.items():
+            hashes[name] = signature(volume)
+            write_volume(scratch / name, volume, place)
         record = {"case_id": files.case_id, "facts": files.facts, "sha256": hashes}
         write_text(scratch / plan.facts_path(case), json.dumps(record, indent=1) + "\n")
         for folder in files.folders:
@@ -169,13 +184,17 @@ def _move(source: Path, target: Path) -> None:
 def _finish(plan: CohortPlan, root: Path) -> None:
     numbers = range(1, int(plan.identity["cases"]) + 1)
     records = [json.loads((root / plan.facts_path(case)).read_text()) for case in numbers]
-    rows = [{"participant_id": record["case_id"], **record["facts"]} for record in records]
+    rows = [{"participant_id": record["case_id"], **_cells(record)} for record in records]
     lines = ["\t".join(rows[0]), *("\t".join(str(v) for v in row.values()) for row in rows)]
     write_text(root / "participants.tsv", "\n".join(lines) + "\n")
     write_text(root / "README", plan.readme)
     hashes = {name: digest for record in records for name, digest in record["sha256"].items()}
     _remove_stale(root / _PARTIAL)
     write_text(root / HASH_FILE, json.dumps(hashes, indent=1) + "\n")
+
+
+def _cells(record: dict[str, Any]) -> dict[str, Any]:
+    return {key: v for key, v in record["facts"].items() if not isinstance(v, list | dict)}
 
 
 def _remove_stale(partial: Path) -> None:
@@ -189,43 +208,10 @@ def _remove_stale(partial: Path) -> None:
         partial.rmdir()
 
 
-def array_sha256(volume: NDArray[Any]) -> str:
-    """SHA-256 of an integer volume: type, shape and little-endian values in Fortran order."""
-    code = _LITTLE_ENDIAN[str(volume.dtype)]
-    digest = hashlib.sha256(f"{volume.dtype}{volume.shape}".encode())
-    digest.update(volume.astype(code).tobytes(order="F"))
-    return digest.hexdigest()
-
-
-def write_volume(path: Path, volume: NDArray[Any], grid: Grid) -> None:
-    """Write an integer volume as ``.nii.gz`` whose bytes do not depend on the time of day.
-
-    Parameters
-    ----------
-    path
-        Target; its folder is made if missing.
-    volume
-        ``(X, Y, Z)`` integers.
-    grid
-        Its affine goes into sform and qform, its spacing into the zooms.
-    """
-    image = nib.Nifti1Image(volume, grid.affine)
-    image.header.set_data_dtype(volume.dtype)
-    image.header.set_xyzt_units("mm", "sec")
-    image.set_sform(grid.affine, code=1)
-    image.set_qform(grid.affine, code=1)
-    image.header.set_zooms(grid.spacing_mm)
-    image.header["descrip"] = b"SYNTHETIC strokerepro phantom"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with (
-        path.open("wb") as stream,
-        gzip.GzipFile("", "wb", compresslevel=6, fileobj=stream, mtime=0) as packed,
-    ):
-        packed.write(image.to_bytes())
-
-
 def verify_hashes(root: Path, names: Iterable[str] | None = None) -> list[str]:
     """Names of the volumes whose content is not what was generated.
+
+    Integer volumes must be equal, floating-point maps equal within a tolerance.
 
     Parameters
     ----------
@@ -249,16 +235,16 @@ def verify_hashes(root: Path, names: Iterable[str] | None = None) -> list[str]:
     for name in expected if names is None else names:
         try:
             stored = np.asanyarray(nib.load(root / name).dataobj)
-            matches = array_sha256(stored) == expected[name]
+            same = matches(stored, expected[name])
         except (OSError, EOFError, KeyError, ImageFileError):
-            matches = False
-        if not matches:
+            same = False
+        if not same:
             wrong.append(name)
     return wrong
 
 
-def read_hashes(root: Path) -> dict[str, str]:
-    """Relative path to hash of every volume of a complete phantom cohort."""
+def read_hashes(root: Path) -> dict[str, Signature]:
+    """Relative path to hash or signature of every volume of a complete phantom cohort."""
     path = root / HASH_FILE
     if not path.is_file():
         raise InputError(
@@ -266,5 +252,5 @@ def read_hashes(root: Path) -> dict[str, str]:
             "a complete phantom cohort",
             "make it with `strokerepro phantom make`",
         )
-    hashes: dict[str, str] = json.loads(path.read_text())
+    hashes: dict[str, Signature] = json.loads(path.read_text())
     return hashes
