@@ -2,10 +2,12 @@
 
 from strokerepro.metrics.case import CASE_KEYS, EMPTY_POLICIES, score_case
 from strokerepro.metrics.lesionwise import CONNECTIVITIES
+from strokerepro.metrics.operating_point import OperatingPoint, select_operating_point
 from strokerepro.metrics.overlap import best_threshold_dice, dice
 from strokerepro.metrics.sentinel import SENTINEL_MM, DecodedSentinel, decode_sentinel
 from strokerepro.metrics.summary import r_squared, summarise
 from strokerepro.metrics.surface import surface_distances
+from strokerepro.metrics.threshold_grid import GridScores, score_grid
 
 __all__ = [
     "CASE_KEYS",
@@ -13,11 +15,15 @@ __all__ = [
     "EMPTY_POLICIES",
     "SENTINEL_MM",
     "DecodedSentinel",
+    "GridScores",
+    "OperatingPoint",
     "best_threshold_dice",
     "decode_sentinel",
     "dice",
     "r_squared",
     "score_case",
+    "score_grid",
+    "select_operating_point",
     "summarise",
     "surface_distances",
 ]

@@ -70,7 +70,7 @@ def score_case(
         If an option is unknown.
     """
     _check_options(spacing_mm, connectivity, empty, tp_min_overlap)
-    pred_mask, truth_mask = _binary_masks(pred, truth)
+    pred_mask, truth_mask = binary_masks(pred, truth)
     either = pred_mask | truth_mask
     if either.any():
         # Nothing outside the common box counts; inside it every step is cheaper.
@@ -130,6 +130,11 @@ def _check_options(spacing_mm: Spacing, connectivity: str, empty: str, tp_min_ov
         raise UsageError(
             f"tp_min_overlap {tp_min_overlap}", "at least 1 voxel", "use 1 for any overlap"
         )
+    check_spacing(spacing_mm)
+
+
+def check_spacing(spacing_mm: Spacing) -> None:
+    """Refuse a spacing that is not three positive numbers, mm."""
     if len(spacing_mm) != 3 or not all(0 < step < np.inf for step in spacing_mm):
         raise InputError(
             f"a spacing of {tuple(spacing_mm)} mm",
@@ -138,9 +143,10 @@ def _check_options(spacing_mm: Spacing, connectivity: str, empty: str, tp_min_ov
         )
 
 
-def _binary_masks(
+def binary_masks(
     pred: npt.NDArray[Any], truth: npt.NDArray[Any]
 ) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_]]:
+    """Check that two masks ``(Z, Y, X)`` have one shape and are binary, and return them as bool."""
     if pred.shape != truth.shape or pred.ndim != 3:
         raise InputError(
             f"a prediction of shape {pred.shape} and a reference of shape {truth.shape}",

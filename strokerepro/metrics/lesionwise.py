@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Literal, NamedTuple, get_args
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from strokerepro.postprocess import label_slices, label_volume
+from strokerepro.postprocess import CONNECTIVITIES, Connectivity, label_components
 
-Connectivity = Literal["2d4", "2d8", "3d6", "3d26"]
-CONNECTIVITIES: tuple[str, ...] = get_args(Connectivity)
-
-_Labels = tuple[npt.NDArray[np.int32], int]
+__all__ = ["CONNECTIVITIES", "Connectivity", "LesionCounts", "count_lesions"]
 
 
 class LesionCounts(NamedTuple):
@@ -72,19 +68,11 @@ def _match(
     tp_min_overlap: int,
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.bool_]]:
     """Size of every component, and whether enough of it lies in the other mask."""
-    labels, n = _LABELLERS[connectivity](mask)
+    labels, n = label_components(mask, connectivity)
     flat = labels.ravel()  # taking by index is many times faster than by a mask
     size = np.bincount(flat[np.flatnonzero(mask)], minlength=n + 1)[1:]
     overlap = np.bincount(flat[np.flatnonzero(both)], minlength=n + 1)[1:]
     return size, overlap >= np.minimum(size, tp_min_overlap)
-
-
-_LABELLERS: dict[str, Callable[[npt.NDArray[np.bool_]], _Labels]] = {
-    "2d4": lambda mask: label_slices(mask, connectivity=4),
-    "2d8": lambda mask: label_slices(mask, connectivity=8),
-    "3d6": lambda mask: label_volume(mask, connectivity=6),
-    "3d26": lambda mask: label_volume(mask, connectivity=26),
-}
 
 
 def _mean(sizes: npt.NDArray[np.int64], *, when_none: float) -> float:

@@ -1,15 +1,18 @@
-"""Connected components: of each slice on its own, or of the whole volume."""
+"""Connected components, of each slice on its own or of the whole volume, and their removal."""
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from collections.abc import Callable
+from typing import Any, Literal, get_args
 
 import cc3d
 import numpy as np
 import numpy.typing as npt
 
-from strokerepro.errors import InputError
+from strokerepro.errors import InputError, UsageError
 
+Connectivity = Literal["2d4", "2d8", "3d6", "3d26"]
+CONNECTIVITIES: tuple[str, ...] = get_args(Connectivity)
 Labels = tuple[npt.NDArray[np.int32], int]
 
 
@@ -70,6 +73,64 @@ def label_volume(mask: npt.NDArray[np.bool_], *, connectivity: Literal[6, 26]) -
     return labels.astype(np.int32), n
 
 
+def label_components(mask: npt.NDArray[np.bool_], connectivity: Connectivity) -> Labels:
+    """Label the connected components of a volume by the name of the connectivity.
+
+    Parameters
+    ----------
+    mask
+        Boolean volume, ``(Z, Y, X)``.
+    connectivity
+        ``2d4`` and ``2d8`` within a slice, ``3d6``, ``3d26``.
+
+    Returns
+    -------
+    labels, n
+        As for `label_slices`.
+
+    Raises
+    ------
+    InputError
+        If `mask` has not three axes.
+    UsageError
+        If the connectivity is unknown.
+    """
+    if connectivity not in CONNECTIVITIES:
+        raise UsageError.unknown("connectivity", connectivity, CONNECTIVITIES)
+    return _LABELLERS[connectivity](mask)
+
+
+def remove_small(
+    mask: npt.NDArray[np.bool_], min_voxels: int, connectivity: Connectivity = "3d6"
+) -> npt.NDArray[np.bool_]:
+    """Remove the components of fewer than `min_voxels` voxels.
+
+    Parameters
+    ----------
+    mask
+        Boolean volume, ``(Z, Y, X)``.
+    min_voxels
+        Size of the smallest component that stays.
+    connectivity
+        As for `label_components`; the default is that of `scipy.ndimage.label`.
+
+    Returns
+    -------
+    ndarray
+        ``(Z, Y, X)`` bool, a new array.
+
+    Raises
+    ------
+    InputError, UsageError
+        As for `label_components`.
+    """
+    labels, n = label_components(mask, connectivity)
+    stays = np.bincount(labels.ravel(), minlength=n + 1) >= min_voxels
+    stays[0] = False
+    kept: npt.NDArray[np.bool_] = stays[labels]
+    return kept
+
+
 def _label(image: npt.NDArray[np.uint8], connectivity: int) -> tuple[npt.NDArray[Any], int]:
     # An integer image, and not the library's mode for binary or bool ones: in release 4.1.1 that
     # one labels background, or fails, for some small images (8 and 26 neighbours).
@@ -82,3 +143,11 @@ def _check(mask: npt.NDArray[np.bool_]) -> None:
         raise InputError(
             f"a mask of shape {mask.shape}", "three axes (Z, Y, X)", "add the slice axis"
         )
+
+
+_LABELLERS: dict[str, Callable[[npt.NDArray[np.bool_]], Labels]] = {
+    "2d4": lambda mask: label_slices(mask, connectivity=4),
+    "2d8": lambda mask: label_slices(mask, connectivity=8),
+    "3d6": lambda mask: label_volume(mask, connectivity=6),
+    "3d26": lambda mask: label_volume(mask, connectivity=26),
+}
