@@ -106,12 +106,13 @@ def grid_heatmaps(
             raise InputError(
                 f"a grid {name} of shape {np.shape(grid)}", f"{shape}", "one cell for each pair"
             )
+    # One below the other: side by side the numbers would not fit the cells on a phone.
     figure = make_subplots(
-        rows=1,
-        cols=len(grids),
+        rows=len(grids),
+        cols=1,
         subplot_titles=list(grids),
-        shared_yaxes=True,
-        horizontal_spacing=0.06,
+        shared_xaxes=True,
+        vertical_spacing=0.16 / len(grids),
     )
     x, y = [f"{size:g}" for size in min_sizes], [f"{threshold:g}" for threshold in thresholds]
     for number, (name, grid) in enumerate(grids.items(), start=1):
@@ -128,8 +129,8 @@ def grid_heatmaps(
                 textfont={"size": 10},
                 hovertemplate=f"T %{{y}}, size %{{x}}: {name} %{{z}}<extra></extra>",
             ),
-            row=1,
-            col=number,
+            row=number,
+            col=1,
         )
         if chosen is not None:
             row, column = chosen
@@ -140,20 +141,20 @@ def grid_heatmaps(
                 y0=row - 0.5,
                 y1=row + 0.5,
                 line={"color": PALETTE["vermillion"], "width": 3},
-                row=1,
-                col=number,
+                row=number,
+                col=1,
             )
     mark = "" if chosen is None else f"; chosen: T {y[chosen[0]]}, size {x[chosen[1]]}"
     finish(
         figure,
         alt or f"{' and '.join(grids)} for {shape[0]} thresholds by {shape[1]} sizes{mark}.",
-        height_px=360,
+        height_px=60 + 260 * len(grids),
         margin={"l": 8, "r": 8, "t": 30, "b": 8},
         showlegend=False,
     )
-    figure.update_xaxes(title=size_title, type="category", showgrid=False)
-    figure.update_yaxes(type="category", showgrid=False)
-    figure.update_yaxes(title="threshold T", col=1)
+    figure.update_xaxes(type="category", showgrid=False)
+    figure.update_xaxes(title=size_title, row=len(grids), col=1)
+    figure.update_yaxes(title="threshold T", type="category", showgrid=False)
     return figure
 
 
