@@ -6,6 +6,7 @@ from strokerepro.experiment.cohort_summary import (
     summarise_phantom,
     volume_table,
 )
+from strokerepro.experiment.ctp_acceptance import ctp_acceptance, ctp_acceptance_table
 from strokerepro.experiment.evaluation import to_uint8
 from strokerepro.experiment.jobs import Job, command, data_hash, estimate_s, jobs
 from strokerepro.experiment.run import (
@@ -32,6 +33,8 @@ __all__ = [
     "available",
     "checkpoint_path",
     "command",
+    "ctp_acceptance",
+    "ctp_acceptance_table",
     "data_hash",
     "estimate_s",
     "jobs",
