@@ -116,9 +116,7 @@ def _draw_scan(
 def infarct_samples(view: MagneticView, stroke: Stroke) -> FloatArray:
     """Share of fresh infarct ``(S * N,)`` at the samples of a view."""
     points = view.sampling.template_mm
-    severity = stroke.occlusion.severity(points)
-    flow = stroke.occlusion.relative_flow(points, severity)
-    margin = stroke.fate.margin(points, view.tissue, severity, flow)
+    margin = stroke.fate.margin(points, view.tissue, stroke.occlusion.supply(points))
     return np.asarray(stroke.fate.infarct(points, margin) * view.parenchyma)
 
 

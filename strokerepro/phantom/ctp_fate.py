@@ -21,7 +21,7 @@ from strokerepro.phantom.ctp_chronic import (
     rough_ellipsoid,
 )
 from strokerepro.phantom.ctp_config import FateConfig, TimingConfig
-from strokerepro.phantom.ctp_occlusion import Occlusion
+from strokerepro.phantom.ctp_occlusion import Occlusion, Supply
 from strokerepro.phantom.ctp_supply import nearest_mm, others
 from strokerepro.phantom.lattice import FloatArray, Lattice
 from strokerepro.phantom.lesions import Lesion, Roughness, lesion_coverage
@@ -86,9 +86,7 @@ class Fate:
     roughness: Roughness
     config: FateConfig
 
-    def margin(
-        self, points_mm: FloatArray, tissue: FloatArray, severity: FloatArray, flow: FloatArray
-    ) -> FloatArray:
+    def margin(self, points_mm: FloatArray, tissue: FloatArray, supply: Supply) -> FloatArray:
         """Log of threshold over flow ``(N,)``: tissue dies where it is positive.
 
         Parameters
@@ -97,18 +95,18 @@ class Fate:
             ``(3, N)`` template coordinates.
         tissue
             ``(3, N)`` shares of grey matter, white matter and CSF.
-        severity, flow
-            ``(N,)``, see :class:`Occlusion`.
+        supply
+            What the occlusion leaves at the points.
         """
-        hit = np.flatnonzero(severity > self.config.least_severity)
+        hit = np.flatnonzero(supply.severity > self.config.least_severity)
         points = points_mm[:, hit]
         amplitude, *weights = self.config.vulnerability
         fields = zip(weights, self.vulnerability, strict=True)
-        margin = np.full(severity.shape, _SAFE)
+        margin = np.full(supply.severity.shape, _SAFE)
         grey, white = self.config.tissue_margin
         margin[hit] = (
             self.log_threshold
-            - np.log(flow[hit])
+            - np.log(supply.flow[hit])
             + amplitude * sum(weight * field.at(points) for weight, field in fields)
             + grey * tissue[0, hit]
             + white * tissue[1, hit]
@@ -136,7 +134,7 @@ def draw_fate(
     rise = 1.0 + config.threshold_per_h * (timing.onset_h - config.threshold_at_h)
     log_threshold = np.log(median * rise) + rng.normal(0.0, log_sd) + timing.growth
     fine_mm, coarse_mm = config.vulnerability_sigma_mm
-    fields = gaussian_field(rng, fine_mm), gaussian_field(rng, coarse_mm)
+    fields = gaussian_field(rng, fine_mm), gaussian_field(rng, coarse_mm, order=1)
     nodes, parenchyma = parenchyma_nodes(atlas)
     home = nearest_mm(occlusion.territories) < nearest_mm(others(occlusion.territories))
     weight = parenchyma * home * (occlusion.side * nodes[0] > 0)

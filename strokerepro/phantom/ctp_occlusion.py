@@ -27,6 +27,22 @@ SITE_TERRITORIES: dict[str, tuple[str, ...]] = {
 
 
 @dataclass(frozen=True)
+class Supply:
+    """What an occlusion leaves at ``N`` points.
+
+    Parameters
+    ----------
+    severity
+        ``(N,)`` from 0, not affected, to 1.
+    flow
+        ``(N,)`` over that at rest, before any reperfusion: what decides the tissue's fate.
+    """
+
+    severity: FloatArray
+    flow: FloatArray
+
+
+@dataclass(frozen=True)
 class Occlusion:
     """What one occlusion does, as functions of template space.
 
@@ -69,6 +85,11 @@ class Occlusion:
     reperfused: Lattice | None
     config: OcclusionConfig
 
+    def supply(self, points_mm: FloatArray) -> Supply:
+        """Severity and relative flow at ``(3, N)`` template points."""
+        severity = self.severity(points_mm)
+        return Supply(severity, self.relative_flow(points_mm, severity))
+
     def severity(self, points_mm: FloatArray) -> FloatArray:
         """Severity ``(N,)`` from 0 to 1: ``1 - exp(-margin / collateral depth)``."""
         midline = self.config.midline_slope * self.side * points_mm[0]
@@ -84,7 +105,7 @@ class Occlusion:
         return severity
 
     def relative_flow(self, points_mm: FloatArray, severity: FloatArray) -> FloatArray:
-        """Flow over that at rest, before any reperfusion: what decides the tissue's fate."""
+        """Flow ``(N,)`` over that at rest, before any reperfusion."""
         flow = 1.0 - (1.0 - self.core_flow) * severity
         hit = np.flatnonzero(severity)
         amplitude, *weights = self.config.flow_noise
@@ -121,10 +142,12 @@ def draw_occlusion(rng: np.random.Generator, config: OcclusionConfig) -> Occlusi
     core_flow = float(rng.uniform(*config.core_flow))
     delay = config.delay_s[0] * np.exp(rng.normal(0.0, config.delay_s[1]))
     fine_mm, coarse_mm = config.flow_noise_sigma_mm
-    flow_noise = gaussian_field(rng, fine_mm), gaussian_field(rng, coarse_mm)
-    delay_noise = gaussian_field(rng, config.delay_noise[1])
+    flow_noise = gaussian_field(rng, fine_mm), gaussian_field(rng, coarse_mm, order=1)
+    delay_noise = gaussian_field(rng, config.delay_noise[1], order=1)
     is_reperfused = rng.random() < config.reperfusion_share
-    reperfused = gaussian_field(rng, config.reperfusion_field[0]) if is_reperfused else None
+    reperfused = (
+        gaussian_field(rng, config.reperfusion_field[0], order=1) if is_reperfused else None
+    )
     return Occlusion(
         site=site,
         side=side,
@@ -146,7 +169,7 @@ def _margin(
     """Margin ``(N,)`` in mm at the nodes, on both sides alike but for the noise."""
     nodes = nodes_mm()
     amplitude, sigma_mm = config.border_noise
-    noise = gaussian_field(rng, sigma_mm).at(nodes)
+    noise = gaussian_field(rng, sigma_mm, order=1).at(nodes)
     margin = nearest_mm(others(territories)) - nearest_mm(territories)
     margin = margin + amplitude * noise - rng.uniform(*config.retreat_mm)
     if site == "M3":

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from strokerepro.phantom.ctp_config import RestConfig
-from strokerepro.phantom.ctp_occlusion import Occlusion
+from strokerepro.phantom.ctp_occlusion import Occlusion, Supply
 from strokerepro.phantom.ctp_supply import POSTERIOR, supply_share, watershed
 from strokerepro.phantom.lattice import FloatArray, Lattice
 from strokerepro.phantom.random_fields import gaussian_field
@@ -58,8 +58,8 @@ def draw_rest(rng: np.random.Generator, config: RestConfig) -> Rest:
     """Draw the perfusion of one person at rest."""
     cbf = rng.normal(config.cbf_ml_100g_min, config.cbf_sd_ml_100g_min)
     cbv = rng.normal(config.cbv_ml_100g, config.cbv_sd_ml_100g)
-    trend = gaussian_field(rng, config.trend[1])
-    delay_noise = gaussian_field(rng, config.delay_noise[1])
+    trend = gaussian_field(rng, config.trend[1], order=1)
+    delay_noise = gaussian_field(rng, config.delay_noise[1], order=1)
     has_stenosis = rng.random() < config.stenosis_share
     side = 1.0 if rng.random() < 0.5 else -1.0
     delay = float(rng.uniform(*config.stenosis_delay_s))
@@ -71,6 +71,7 @@ def perfused(
     tissue: FloatArray,
     texture: FloatArray,
     viability: FloatArray,
+    supply: Supply,
     rest: Rest,
     occlusion: Occlusion,
 ) -> Flow:
@@ -86,13 +87,14 @@ def perfused(
         ``(N,)`` unit-variance noise, finer than the slices are thick.
     viability
         ``(N,)`` factor of flow and volume where old damage is, 1 elsewhere.
+    supply
+        Severity and relative flow at the points.
     rest, occlusion
         The person and the stroke.
     """
     knobs, stroke = rest.config, occlusion.config
-    severity = occlusion.severity(points_mm)
+    severity, ratio = supply.severity, supply.flow
     again = occlusion.reperfused_share(points_mm)
-    ratio = occlusion.relative_flow(points_mm, severity)
     ratio = ratio + again * (severity > 0) * (stroke.reperfusion_flow - ratio)
     late = occlusion.delay(points_mm, severity) * (1.0 - again * (1.0 - stroke.reperfusion_delay))
     share = tissue[:2]

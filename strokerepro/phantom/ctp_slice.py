@@ -1,4 +1,4 @@
-"""Samples behind one slice of a perfusion series: places, tissue, flow, attenuation."""
+"""What lies behind one slice of a perfusion series: flow, vessels, attenuation."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from strokerepro.phantom.atlas import Atlas
 from strokerepro.phantom.ctp_acquisition import Slab
 from strokerepro.phantom.ctp_config import CtpConfig
 from strokerepro.phantom.ctp_head import load_air
+from strokerepro.phantom.ctp_occlusion import Supply
 from strokerepro.phantom.ctp_patient import Patient, Stroke
+from strokerepro.phantom.ctp_places import Places, slice_places
 from strokerepro.phantom.ctp_rest import Flow, perfused
 from strokerepro.phantom.ctp_vessels import VesselShares, vessel_shares
 from strokerepro.phantom.lattice import FloatArray
 from strokerepro.phantom.random_fields import slice_field
 
-# Further outside the brain there is neither tissue nor a vessel.
-_REACH_MM = 8.0
 _BRAIN_SHARE = 0.5
 
 
@@ -35,7 +35,7 @@ class SliceSamples:
     plain_hu
         ``(X, Y)`` attenuation without contrast.
     depth_mm
-        ``(X, Y)`` depth below the inner surface of the skull, negative outside.
+        ``(X, Y)`` depth in the closed brain mask, negative outside.
     flow
         Perfusion at the ``S * N`` samples, sub-slice by sub-slice.
     vessels
@@ -48,6 +48,15 @@ class SliceSamples:
     depth_mm: FloatArray
     flow: Flow
     vessels: VesselShares
+
+
+@dataclass(frozen=True)
+class _Tissue:
+    """Shares at the samples, each ``(S * N,)`` but for `normal`, which is ``(3, S * N)``."""
+
+    normal: FloatArray
+    old: FloatArray
+    wmh: FloatArray
 
 
 def sample_slice(
@@ -63,70 +72,63 @@ def sample_slice(
 
     `rng` draws texture finer than the slices are thick.
     """
+    air = load_air(config.susceptibility, atlas)
+    places = slice_places(index, slab, patient.subject, atlas, air)
+    points, parts = places.points_mm, slab.subslices
+    normal = atlas.tissue(points)
+    old = patient.chronic.old_infarct(points, normal)
+    tissue = _Tissue(normal, old, patient.chronic.hyperintensity(points, atlas))
+    supply = stroke.occlusion.supply(points)
     plane = slab.grid.shape[:2]
-    subject, head = patient.subject, patient.head
-    rough = np.concatenate(
-        [subject.to_template(points, rough=True) for points in _planes(slab, index)], axis=1
+    texture = slice_field(rng, plane, slab.pixel_mm, config.rest.texture[1])
+    flow = perfused(
+        points,
+        normal,
+        np.tile(texture[places.near], parts),
+        _viability(tissue, config),
+        supply,
+        patient.rest,
+        stroke.occlusion,
     )
-    closed = atlas.closed_depth_mm.at(rough)
-    near = (closed.reshape(slab.subslices, -1).max(axis=0) > -_REACH_MM).reshape(plane)
-    layers = head.layers_hu(closed)
-    layers += load_air(config.susceptibility, atlas).at(rough) * (head.config.air_hu - layers)
-    plain = _mean(layers, slab.subslices).reshape(plane)
-    points = np.concatenate(
-        [subject.to_template(points[:, near.ravel()]) for points in _planes(slab, index)], axis=1
-    )
-    texture = slice_field(rng, plane, slab.pixel_mm, config.rest.texture[1])[near]
-    tissue = atlas.tissue(points)
-    old = patient.chronic.old_infarct(points, tissue)
-    wmh = patient.chronic.hyperintensity(points, atlas)
-    viability = 1.0 - old * (1.0 - config.chronic.old_infarct_flow)
-    viability *= 1.0 - wmh * (1.0 - config.chronic.wmh_flow)
-    repeated = np.tile(texture, slab.subslices)
-    flow = perfused(points, tissue, repeated, viability, patient.rest, stroke.occlusion)
     vessels = vessel_shares(
-        points, stroke.occlusion, slab.thickness_mm / slab.subslices, config.vessels
-    ).mean(slab.subslices)
-    inside = np.tile(near.ravel(), slab.subslices)
-    brain_hu = _brain_hu(points, tissue, closed[inside], wmh, old, patient, stroke)
-    # Within the skull the layers are fluid: tissue replaces them by its share.
-    is_inside = closed[inside] > -head.csf_mm
-    mixed = _mean(np.where(is_inside, brain_hu, layers[inside]), slab.subslices)
-    mixed += vessels.total * (head.config.blood_hu - head.config.brain_hu[2])
-    plain[near] = mixed
-    is_brain = np.zeros(plane, dtype=bool)
-    is_brain[near] = _mean(tissue.sum(axis=0), slab.subslices) > _BRAIN_SHARE
-    grain, trend = head.config.texture, head.config.trend
-    plain += is_brain * (
-        grain[0] * slice_field(rng, plane, slab.pixel_mm, grain[1])
-        + trend[0] * slice_field(rng, plane, slab.pixel_mm, trend[1])
+        points, stroke.occlusion, slab.thickness_mm / parts, config.vessels
+    ).mean(parts)
+    brain = np.zeros(plane, dtype=bool)
+    brain[places.near] = _mean(normal.sum(axis=0), parts) > _BRAIN_SHARE
+    plain = _plain_hu(places, tissue, supply, patient, stroke)
+    head = patient.head.config
+    plain[places.near] += vessels.total * (head.blood_hu - head.brain_hu[2])
+    for amplitude, sigma_mm in (head.texture, head.trend):
+        plain += amplitude * brain * slice_field(rng, plane, slab.pixel_mm, sigma_mm)
+    return SliceSamples(places.near, brain, plain, places.closed_mm.mean(axis=0), flow, vessels)
+
+
+def _viability(tissue: _Tissue, config: CtpConfig) -> FloatArray:
+    """Factor ``(S * N,)`` of flow and volume where old damage is."""
+    knobs = config.chronic
+    left = (1.0 - tissue.old * (1.0 - knobs.old_infarct_flow)) * (
+        1.0 - tissue.wmh * (1.0 - knobs.wmh_flow)
     )
-    depth = _mean(closed, slab.subslices).reshape(plane)
-    return SliceSamples(near, is_brain, plain, depth, flow, vessels)
+    return np.asarray(left)
 
 
-def _planes(slab: Slab, index: int) -> list[FloatArray]:
-    selected = np.zeros(slab.grid.shape, dtype=bool)
-    selected[:, :, index] = True
-    return [slab.grid.points_mm(selected, float(offset)) for offset in slab.subslice_offsets_mm]
+def _plain_hu(
+    places: Places, tissue: _Tissue, supply: Supply, patient: Patient, stroke: Stroke
+) -> FloatArray:
+    """Attenuation ``(X, Y)`` without contrast, noise and texture."""
+    head = patient.head
+    layers = head.layers_hu(places.closed_mm)
+    layers += places.air * (head.config.air_hu - layers)
+    parenchyma = tissue.normal[0] + tissue.normal[1]
+    margin = stroke.fate.margin(places.points_mm, tissue.normal, supply)
+    oedema = parenchyma * (1.0 - tissue.old) * head.oedema_hu(margin)
+    closed = places.closed_mm[:, places.near]
+    brain = head.brain_hu(tissue.normal, closed.ravel(), tissue.wmh, tissue.old) - oedema
+    # Within the fluid around the brain its tissue takes the fluid's place.
+    within = closed > -head.csf_mm
+    layers[:, places.near] = np.where(within, brain.reshape(closed.shape), layers[:, places.near])
+    return np.asarray(layers.mean(axis=0))
 
 
 def _mean(values: FloatArray, subslices: int) -> FloatArray:
     return np.asarray(values.reshape(subslices, -1).mean(axis=0))
-
-
-def _brain_hu(
-    points: FloatArray,
-    tissue: FloatArray,
-    closed_mm: FloatArray,
-    wmh: FloatArray,
-    old: FloatArray,
-    patient: Patient,
-    stroke: Stroke,
-) -> FloatArray:
-    severity = stroke.occlusion.severity(points)
-    flow = stroke.occlusion.relative_flow(points, severity)
-    margin = stroke.fate.margin(points, tissue, severity, flow)
-    parenchyma = tissue[0] + tissue[1]
-    oedema = parenchyma * (1.0 - old) * patient.head.oedema_hu(margin)
-    return np.asarray(patient.head.brain_hu(tissue, closed_mm, wmh, old) - oedema)

@@ -42,8 +42,8 @@ def others(names: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def on_nodes(values: FloatArray) -> Lattice:
-    """Lattice, read by cubic splines, of values ``(N,)`` at the nodes."""
-    return Lattice.smooth(values.reshape(box_shape(STEP_MM)), BOX_START_MM, STEP_MM)
+    """Lattice of values ``(N,)`` at the nodes."""
+    return Lattice(values.reshape(box_shape(STEP_MM)), BOX_START_MM, STEP_MM)
 
 
 def nodes_mm() -> FloatArray:
@@ -55,7 +55,7 @@ def nodes_mm() -> FloatArray:
 def supply_share(names: tuple[str, ...]) -> Lattice:
     """Share of each place that the named arteries feed, 0 to 1, equal on both sides."""
     inside = expit((nearest_mm(others(names)) - nearest_mm(names)) / _BLEND_MM)
-    return Lattice(inside.reshape(box_shape(STEP_MM)), BOX_START_MM, STEP_MM)
+    return on_nodes(inside)
 
 
 @lru_cache(maxsize=2)
@@ -63,4 +63,4 @@ def watershed(decay_mm: float) -> Lattice:
     """1 on the border of the middle cerebral artery's territory, less away from it."""
     cortical, middle = (nearest_mm(group) for group in _WATERSHED)
     border = np.exp(-np.abs(cortical - middle) / decay_mm)
-    return Lattice(border.reshape(box_shape(STEP_MM)), BOX_START_MM, STEP_MM)
+    return on_nodes(border)

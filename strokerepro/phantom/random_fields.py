@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import numpy as np
 from scipy import ndimage
 
@@ -63,11 +65,13 @@ def component_rng(
     return np.random.default_rng(np.random.SeedSequence(words))
 
 
-def gaussian_field(rng: np.random.Generator, sigma_mm: float) -> Lattice:
+def gaussian_field(
+    rng: np.random.Generator, sigma_mm: float, *, order: Literal[1, 3] = 3
+) -> Lattice:
     """Gaussian random field G(sigma) over the template box, mean 0 and variance 1.
 
     White noise, convolved with a Gaussian of standard deviation `sigma_mm`, divided by the
-    standard deviation that follows from the kernel, and read by cubic splines.
+    standard deviation that follows from the kernel, and read by splines.
 
     Parameters
     ----------
@@ -76,6 +80,9 @@ def gaussian_field(rng: np.random.Generator, sigma_mm: float) -> Lattice:
     sigma_mm
         Standard deviation of the kernel; the correlation at distance d is
         ``exp(-d**2 / (4 sigma**2))``.
+    order
+        Degree of the splines. 1 is four times as fast, has kinks and, between the nodes, up to
+        9 % less variance.
     """
     step_mm = sigma_mm / _FILTER_NODES
     shape = [nodes + 2 * _MARGIN_NODES for nodes in box_shape(step_mm)]
@@ -83,6 +90,8 @@ def gaussian_field(rng: np.random.Generator, sigma_mm: float) -> Lattice:
     filtered = ndimage.gaussian_filter(noise, _FILTER_NODES, mode="constant", truncate=4.0)
     inner = slice(_MARGIN_NODES, -_MARGIN_NODES)
     unit = filtered[inner, inner, inner] / _filtered_sd()
+    if order == 1:
+        return Lattice(unit, BOX_START_MM, step_mm)
     return Lattice.smooth(unit, BOX_START_MM, step_mm)
 
 
