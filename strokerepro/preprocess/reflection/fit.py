@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Literal, get_args
 
@@ -11,7 +12,7 @@ from scipy import ndimage
 
 from strokerepro.errors import InputError, UsageError
 from strokerepro.preprocess.reflection.geometry import Float, InPlaneImage, Reflection
-from strokerepro.preprocess.reflection.refine import refine_reflection
+from strokerepro.preprocess.reflection.refine import Refinement, refine_reflection
 from strokerepro.preprocess.reflection.search import search_reflection
 
 ReflectionModel = Literal["rigid", "affine"]
@@ -91,27 +92,31 @@ def fit_reflection(
         if value not in get_args(known):
             raise UsageError.unknown(kind, value, get_args(known))
     fine, coarse = _pyramid(volume, spacing_yx_mm)
-    best = _scored(fine, search_reflection(coarse))
-    for shear in (False, True) if model == "affine" else (False,):
-        start = best.reflection
-        for image in (fine,) if shear else (coarse, fine):
-            refinement = refine_reflection(image, start, shear=shear, robust=similarity == "robust")
-            start = refinement.reflection
-        refined = _scored(fine, refinement.reflection)
-        problem = _problem(refined, best, refinement.converged)
-        if problem:
-            name = "affine" if shear else "rigid"
-            kept = "rigid fit" if shear else "coarse search"
-            note = f"{name} reflection {problem}: the result of the {kept} is used"
-            return ReflectionFit(best.reflection, best.ncc, note)
-        best = refined
-    return best
+    searched = search_reflection(coarse)
+    lowest_ncc = _ncc(fine, searched) - _NCC_SLACK
+    problems: list[str] = []
+    for shear in (True, False) if model == "affine" else (False,):
+        # Far from the solution most differences are large: none may be weighted down there.
+        rough = refine_reflection(coarse, searched, shear=shear, robust=False)
+        refined = refine_reflection(
+            fine, rough.reflection, shear=shear, robust=similarity == "robust"
+        )
+        ncc = _ncc(fine, refined.reflection)
+        problem = _problem(refined, ncc, lowest_ncc)
+        if problem is None:
+            return ReflectionFit(refined.reflection, ncc, _note(problems, "rigid fit"))
+        problems.append(f"the {'affine' if shear else 'rigid'} reflection {problem}")
+    return ReflectionFit(searched, _ncc(fine, searched), _note(problems, "coarse search"))
+
+
+def _note(problems: list[str], used: str) -> str | None:
+    return f"{'; '.join(problems)}: the result of the {used} is used" if problems else None
 
 
 def _pyramid(
     volume: Float, spacing_yx_mm: tuple[float, float]
 ) -> tuple[InPlaneImage, InPlaneImage]:
-    """Smoothed image for the refinement, and a coarser one for the search."""
+    """Smoothed slices for the refinement; their mean, coarser and uncropped, for the search."""
     if volume.ndim != 3 or not np.isfinite(volume).all():
         raise InputError(
             f"an image of shape {volume.shape} with {np.sum(~np.isfinite(volume))} bad values",
@@ -129,22 +134,32 @@ def _pyramid(
     shrunk = InPlaneImage.of(volume, spacing_yx_mm).shrunk(factor)
     smooth = ndimage.gaussian_filter(shrunk.values.numpy(), (0, _SMOOTHING_PX, _SMOOTHING_PX))
     fine = InPlaneImage(torch.from_numpy(smooth), shrunk.x_mm, shrunk.y_mm)
-    return fine, fine.shrunk(max(1, max(smooth.shape[1:]) // _COARSE_PX))
+    coarse = fine.mean_slice().shrunk(max(1, max(smooth.shape[1:]) // _COARSE_PX))
+    return fine.cropped(), coarse
 
 
-def _scored(image: InPlaneImage, reflection: Reflection) -> ReflectionFit:
-    mirrored = image.through(reflection)
-    inside = (mirrored != 0) | (image.values != 0)
-    pair = torch.stack([image.values[inside], mirrored[inside]]).double()
-    ncc = float(torch.corrcoef(pair)[0, 1]) if pair.shape[1] > 1 else 0.0
-    return ReflectionFit(reflection, ncc if np.isfinite(ncc) else 0.0)
+def _ncc(image: InPlaneImage, reflection: Reflection) -> float:
+    """Normalised correlation with the mirrored copy, over where either differs from 0."""
+    fixed, mirrored = image.values, image.through(reflection)
+    count = int(torch.count_nonzero((fixed != 0) | (mirrored != 0)))
+    # Outside both are 0 and add nothing to the sums.
+    means = float(fixed.sum()) / count, float(mirrored.sum()) / count
+    fixed, mirrored = fixed.flatten(), mirrored.flatten()
+    products = (fixed @ mirrored, fixed @ fixed, mirrored @ mirrored)
+    pairs = ((0, 1), (0, 0), (1, 1))
+    covariance, of_fixed, of_mirrored = (
+        float(product) / count - means[one] * means[other]
+        for product, (one, other) in zip(products, pairs, strict=True)
+    )
+    return covariance / max(math.sqrt(of_fixed * of_mirrored), 1e-30)
 
 
-def _problem(refined: ReflectionFit, before: ReflectionFit, converged: bool) -> str | None:
-    if not converged:
+def _problem(refined: Refinement, ncc: float, lowest_ncc: float) -> str | None:
+    shear = refined.reflection.shear
+    if not refined.converged:
         return "did not converge"
-    if abs(refined.reflection.shear) > _SHEAR_LIMIT:
-        return f"leans by {refined.reflection.shear:.2f}"
-    if refined.ncc < before.ncc - _NCC_SLACK:
-        return f"lowered the correlation from {before.ncc:.3f} to {refined.ncc:.3f}"
+    if abs(shear) > _SHEAR_LIMIT:
+        return f"leans by {shear:.2f}, more than {_SHEAR_LIMIT}"
+    if not ncc >= lowest_ncc:
+        return f"has a correlation of {ncc:.3f}, less than the coarse search"
     return None

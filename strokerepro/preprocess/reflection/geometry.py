@@ -99,6 +99,17 @@ class InPlaneImage:
         )
         return InPlaneImage(pooled, x_mm, y_mm)
 
+    def mean_slice(self) -> InPlaneImage:
+        """The mean over the slices as the only slice."""
+        return InPlaneImage(self.values.mean(dim=0, keepdim=True), self.x_mm, self.y_mm)
+
+    def cropped(self) -> InPlaneImage:
+        """The smallest rectangle that holds all pixels that differ from 0."""
+        occupied = (self.values != 0).any(dim=0).numpy()
+        rows, columns = (np.flatnonzero(occupied.any(axis=axis)) for axis in (1, 0))
+        y, x = (slice(ends[0], ends[-1] + 1) for ends in (rows, columns))
+        return InPlaneImage(self.values[:, y, x].contiguous(), self.x_mm[x], self.y_mm[y])
+
     def through(self, reflection: Reflection) -> Tensor:
         """Linear interpolation at the mirrored position of every pixel; 0 outside the slice."""
         matrix = reflection.matrix

@@ -10,7 +10,7 @@ from torch import Tensor
 from strokerepro.preprocess.reflection.geometry import Double, InPlaneImage, Reflection
 
 _ANGLE_LIMIT_DEG = 45  # beyond it the long axis of an oval head would compete with the short one
-_ANGLE_STEP_DEG = 3
+_ANGLE_STEP_DEG = 5
 
 
 def search_reflection(image: InPlaneImage) -> Reflection:
@@ -29,7 +29,7 @@ def search_reflection(image: InPlaneImage) -> Reflection:
     Returns
     -------
     Reflection
-        To about half a step of 3 degrees and half a pixel.
+        To about half a step of 5 degrees and half a pixel.
     """
     angles = np.deg2rad(np.arange(-_ANGLE_LIMIT_DEG, _ANGLE_LIMIT_DEG + 1, _ANGLE_STEP_DEG))
     mirrored = torch.stack([image.through(Reflection(float(angle))) for angle in angles])
@@ -53,10 +53,10 @@ def _cross_correlations(fixed: Tensor, mirrored: Tensor) -> Double:
 
 
 def _offsets(image: InPlaneImage) -> Double:
-    """Offsets (K,) a quarter of a pixel apart, whose shifts stay below half the slice."""
+    """Offsets (K,) half a pixel apart, whose shifts stay below half the slice."""
     steps_mm = [abs(p[1] - p[0]) for p in (image.x_mm, image.y_mm) if len(p) > 1]
     largest_mm = max(np.ptp(image.x_mm), np.ptp(image.y_mm)) / 4
-    count = int(4 * largest_mm / min(steps_mm))
+    count = int(2 * largest_mm / min(steps_mm))
     return np.linspace(-largest_mm, largest_mm, 2 * count + 1)
 
 
