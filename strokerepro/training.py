@@ -42,6 +42,8 @@ class Plan:
         Whether that metric is better when larger or smaller.
     patience
         Validations without improvement after which training stops; None never stops early.
+    min_delta
+        Least improvement of that metric that counts as one.
     log_every
         Steps over which losses are averaged into one point of a curve. Losses stay on the
         device between these points, so the loop does not wait for a GPU.
@@ -52,6 +54,7 @@ class Plan:
     select: str = "last"
     mode: Literal["max", "min"] = "max"
     patience: int | None = None
+    min_delta: float = 0.0
     log_every: int = 10
 
 
@@ -195,7 +198,7 @@ def _validate(
         return
     value = float(metrics[plan.select])
     sign = 1.0 if plan.mode == "max" else -1.0
-    if math.isnan(state.best_value) or sign * value > sign * state.best_value:
+    if math.isnan(state.best_value) or sign * value > sign * state.best_value + plan.min_delta:
         state.best_value, state.best_step, state.validations_since_best = value, state.step, 0
         state.best_weights = {
             name: {key: tensor.detach().clone() for key, tensor in module.state_dict().items()}

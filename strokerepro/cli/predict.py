@@ -27,11 +27,15 @@ _SHOWN = ("dice", "precision", "recall", "hd95_mm", "assd_mm", "avd_ml", "n_fp",
 
 def predict(
     slug: Annotated[str, typer.Argument(help="Paper, such as edd_muscle.")],
-    checkpoint: Annotated[Path, typer.Option(help="Weights written by run.")],
+    checkpoint: Annotated[
+        list[Path], typer.Option(help="Weights written by run; several are averaged.")
+    ],
     case: Annotated[Path, typer.Option(help="Folder of one case in the data set's layout.")],
     out: Annotated[Path, typer.Option(help="Mask to write, .nii.gz.")],
     probability: Annotated[Path | None, typer.Option(help="Also write probabilities.")] = None,
-    data: Annotated[str, typer.Option(help="Layout of the case.")] = "isles2022",
+    data: Annotated[
+        str, typer.Option(help="Layout of the case; the paper's own if left out.")
+    ] = "",
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
     as_json: Json = False,
 ) -> None:
@@ -41,14 +45,15 @@ def predict(
             raise UsageError(f"{option} {path.name}", "a name ending in .nii.gz", "rename it")
     recipe = get_recipe(slug)
     fabric = make_fabric(device, recipe.settings.precision)
-    trained = load_trained(recipe, checkpoint, fabric)
-    examined = read_case_dir(case, load_manifest(data))
+    loaded = [load_trained(recipe, path, fabric) for path in checkpoint]
+    trained = loaded[0] if len(loaded) == 1 else recipe.method.average(loaded)
+    examined = read_case_dir(case, load_manifest(data or recipe.real_data[0]), recipe.modalities)
     watch = Stopwatch(fabric.device)
     prepared = recipe.method.prepare(examined, trained.settings)
     watch.lap("preprocess")
     result = trained.predict(prepared, fabric)
     restored = prepared.geometry.restore(result.probability)
-    mask = restored > trained.settings.threshold
+    mask = trained.mask(restored, examined.spacing_mm)
     save_volume(out, mask.astype(np.uint8), like=examined)
     if probability is not None:
         save_volume(probability, restored.astype(np.float32), like=examined)

@@ -63,10 +63,11 @@ def evaluate(
     """
     result = Evaluation()
     for part, cases in zip(("train", "val"), development, strict=True):
-        for prepared in cases:
+        for prepared in cases if part in recipe.scored_splits else ():
             result.rows += _rows(recipe, trained.predict(prepared, fabric), prepared, part)
     seconds: list[dict[str, float]] = []
     shown: list[_Shown] = []
+    per_case: dict[str, list[np.ndarray]] = {}
     for index in split.test:
         watch = Stopwatch(fabric.device)
         prepared = recipe.method.prepare(cohort[index], recipe.settings)
@@ -74,12 +75,16 @@ def evaluate(
         prediction = trained.predict(prepared, fabric, variants=True)
         seconds.append({**watch.seconds, **prediction.seconds})
         rows = _rows(recipe, prediction, prepared, "test")
+        for row in rows:
+            _set_arrays_aside(row, per_case)
         result.rows += rows
+        result.arrays |= _kept_masks(recipe, prediction, prepared)
         dice = next((row["dice"] for row in rows if row["output"] == recipe.main_output), np.nan)
         if np.isfinite(dice):
             shown.append(_Shown(dice, prepared, prediction))
     result.timings_s = _summarise_seconds(seconds)
-    result.arrays = _pictures(shown, recipe.shown_outputs)
+    result.arrays |= {name: np.stack(values) for name, values in per_case.items()}
+    result.arrays |= _pictures(shown, recipe)
     return result
 
 
@@ -89,6 +94,22 @@ def _rows(
     identity = {"case_id": prepared.case_id, "patient_id": prepared.patient_id, "split": part}
     scores = recipe.method.score(prediction, prepared, recipe.settings)
     return [{**identity, **row} for row in scores]
+
+
+def _set_arrays_aside(row: dict[str, Any], per_case: dict[str, list[np.ndarray]]) -> None:
+    """Move the arrays of a row, such as scores over a grid, to where they are stacked by case."""
+    for key in [key for key, value in row.items() if isinstance(value, np.ndarray)]:
+        per_case.setdefault(f"{row['output']}/{key}", []).append(row.pop(key).astype(np.float32))
+
+
+def _kept_masks(
+    recipe: Recipe, prediction: Prediction, prepared: PreparedCase
+) -> dict[str, np.ndarray]:
+    return {
+        f"mask/{name}/{prepared.case_id}": prediction.masks[name].astype(np.uint8)
+        for name in recipe.kept_masks
+        if name in prediction.masks
+    }
 
 
 def _summarise_seconds(seconds: Sequence[dict[str, float]]) -> dict[str, dict[str, float]]:
@@ -102,7 +123,7 @@ def _summarise_seconds(seconds: Sequence[dict[str, float]]) -> dict[str, dict[st
     }
 
 
-def _pictures(shown: list[_Shown], outputs: Sequence[str]) -> dict[str, np.ndarray]:
+def _pictures(shown: list[_Shown], recipe: Recipe) -> dict[str, np.ndarray]:
     """Best, median and worst case by the main output's Dice, a few slices each, as uint8."""
     if not shown:
         return {}
@@ -113,9 +134,11 @@ def _pictures(shown: list[_Shown], outputs: Sequence[str]) -> dict[str, np.ndarr
         label = item.prepared.label
         assert label is not None  # only cases with a finite Dice are shown
         slices = richest_slices(label, _SHOWN_SLICES)
-        arrays[f"{rank}/image"] = to_uint8(item.prepared.image[0])[slices]
+        arrays[f"{rank}/case_id"] = np.array(item.prepared.case_id)
+        arrays[f"{rank}/first_slice"] = np.array(slices.start)
+        arrays[f"{rank}/image"] = to_uint8(item.prepared.image[recipe.shown_channel])[slices]
         arrays[f"{rank}/truth"] = label[slices]
-        for name in outputs:
+        for name in recipe.shown_outputs:
             arrays[f"{rank}/{name}"] = item.prediction.masks[name][slices]
     return arrays
 

@@ -55,7 +55,7 @@ def jobs(
     data
         Cohort name; ``"phantom"`` is the recipe's own.
     folds
-        Folds to run; by default all for the main experiment and the first for any other.
+        Folds to run; by default all for the main experiment and those that say so, else the first.
     seed
         Seed of training, not negative; the folds do not depend on it.
 
@@ -67,7 +67,7 @@ def jobs(
     if seed < 0:
         raise UsageError(f"seed {seed}", "a seed of at least 0", "choose another --seed")
     n_folds = recipe.folds[recipe.profile_name]
-    chosen = list(folds) if folds else list(range(n_folds if recipe.name == "main" else 1))
+    chosen = list(folds) if folds else list(range(n_folds if recipe.runs_on_all_folds else 1))
     for fold in chosen:
         if not 0 <= fold < n_folds:
             raise UsageError(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 import resource
 import time
@@ -193,13 +194,12 @@ def _train(
     started = time.perf_counter()
     recipe = job.recipe
     fabric = make_fabric(device, recipe.settings.precision)
-    cohort = load_cohort(job.data, root, progress=advance)
-    split = cohort.split(
-        job.fold, job.n_folds, recipe.settings.val_fraction, cohort.manifest.folds.seed
-    )
+    cohort = load_cohort(job.data, root, recipe.modalities, progress=advance)
+    split = _split(cohort, job)
     train, val = (prepare_cases(cohort, part, recipe) for part in (split.train, split.val))
     stem = folder / recipe.slug / job.stem
     stem.parent.mkdir(parents=True, exist_ok=True)
+    earlier_s = _earlier_sittings_s(stem, job.key) if resume else 0.0
     context = RunContext(fabric, job.seed, stem, resume, job.key, advance)
     trained = recipe.method.fit(recipe.settings, train, val, context)
     _save_weights(stem, job, trained)
@@ -210,13 +210,31 @@ def _train(
         settings=recipe.settings_dict(), splits=_split_ids(cohort, split), rows=result.rows,
         curves={name: [list(point) for point in curve] for name, curve in trained.curves.items()},
         timings_s=result.timings_s, facts=dict(trained.facts), notes=list(trained.notes),
-        wall_s=time.perf_counter() - started, peak_memory_mb=peak_memory_mb(fabric.device),
+        wall_s=earlier_s + time.perf_counter() - started,
+        peak_memory_mb=peak_memory_mb(fabric.device),
         **records.circumstances(fabric.device),
     )  # fmt: skip
     records.save_record(record, folder, result.arrays)
     for partial in stem.parent.glob(f"{stem.name}.*.partial.ckpt"):
         partial.unlink()
     return record
+
+
+def _split(cohort: Cohort, job: Job) -> Split:
+    """Split of a job; with ``validate_on="outer"`` the test cases are the validation cases too."""
+    settings = job.recipe.settings
+    # Some papers stop training on, and tune on, the very cases they report.
+    outer = getattr(settings, "validate_on", "inner") == "outer"
+    val_fraction = 0.0 if outer else settings.val_fraction
+    split = cohort.split(job.fold, job.n_folds, val_fraction, cohort.manifest.folds.seed)
+    return dataclasses.replace(split, val=split.test) if outer else split
+
+
+def _earlier_sittings_s(stem: Path, key: str) -> float:
+    """Seconds of training that earlier sittings of this run left in its partial checkpoints."""
+    states = map(load_state, stem.parent.glob(f"{stem.name}.*.partial.ckpt"))
+    # One of another run is refused where its training begins, with a message that says why.
+    return sum(item["progress"]["seconds"] for item in states if item.get("identity") == key)
 
 
 def checkpoint_path(job: Job, results_dir: str | Path | None = None) -> Path:

@@ -115,6 +115,8 @@ class Ablation:
         The paper's own answer as a trend in words, or that it gives none.
     in_quick
         Whether the ``quick`` profile covers it.
+    all_folds
+        Whether it runs on every fold, as the main experiment does, and not on the first alone.
     """
 
     name: str
@@ -122,6 +124,7 @@ class Ablation:
     question: str
     published: str
     in_quick: bool = False
+    all_folds: bool = False
 
 
 @dataclass(frozen=True)
@@ -138,10 +141,18 @@ class Recipe:
         The cohort that ``data="phantom"`` means.
     real_data
         Cohorts of real cases the method can be run on.
+    modalities
+        Images of a case that are read; None for all on its grid.
     main_output
         The output of the method that the paper reports as its result.
     shown_outputs
         Outputs whose masks are kept for the case browser.
+    shown_channel
+        Channel of the prepared image that is kept with them.
+    kept_masks
+        Outputs whose masks are kept for all test cases, to compare experiments case by case.
+    scored_splits
+        Which cases of a run are scored; the test cases always are.
     settings
         A frozen dataclass whose fields were declared with `stated`, `released`, ...
     claims, tables, ablations
@@ -172,6 +183,17 @@ class Recipe:
     profile_name: str = "full"
     name: str = "main"
     reasons: Mapping[str, str] = field(default_factory=dict)
+    modalities: tuple[str, ...] | None = None
+    shown_channel: int = 0
+    kept_masks: tuple[str, ...] = ()
+    scored_splits: tuple[str, ...] = ("train", "val", "test")
+
+    @property
+    def runs_on_all_folds(self) -> bool:
+        """Whether this experiment runs on every fold by default."""
+        return self.name == "main" or (
+            self.name in self.ablations and self.ablations[self.name].all_folds
+        )
 
     @property
     def fields(self) -> dict[str, SettingInfo]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -62,11 +62,14 @@ class Prediction:
         ``(Z, Y, X)`` float32 lesion probability of the main output.
     seconds
         Stage name to wall time.
+    maps
+        Probabilities of further outputs, where their scores need them.
     """
 
     masks: Mapping[str, np.ndarray]
     probability: np.ndarray
     seconds: Mapping[str, float]
+    maps: Mapping[str, np.ndarray] = field(default_factory=dict)
 
 
 class Trained(Protocol):
@@ -93,6 +96,9 @@ class Trained(Protocol):
     ) -> Prediction:
         """Segment one prepared case; with `variants`, also by what is compared on test cases."""
 
+    def mask(self, probability: np.ndarray, spacing_mm: tuple[float, float, float]) -> np.ndarray:
+        """Return the binary mask of the main output, given its probability on any grid."""
+
     def state(self) -> dict[str, Any]:
         """Return everything needed to restore it: tensors and plain values only."""
 
@@ -117,6 +123,9 @@ class Method(Protocol):
 
     def restore(self, settings: Any, state: Mapping[str, Any], fabric: Fabric) -> Trained:
         """Rebuild a trained method from `Trained.state`."""
+
+    def average(self, trained: Sequence[Trained]) -> Trained:
+        """Combine several trained networks, such as those of all folds, into one."""
 
     def score(
         self, prediction: Prediction, prepared: PreparedCase, settings: Any

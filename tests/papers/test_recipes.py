@@ -57,8 +57,9 @@ def test_no_two_ablations_are_the_same_run(recipe: Recipe) -> None:
 
 
 def test_the_quick_profile_covers_at_most_eight_further_experiments(recipe: Recipe) -> None:
-    """What fits into half an hour on two cores."""
-    assert 1 <= sum(item.in_quick for item in recipe.ablations.values()) <= 8
+    """What fits into half an hour on two cores, beside the rows of the paper's main table."""
+    further = [item for item in recipe.ablations.values() if item.in_quick and not item.all_folds]
+    assert 1 <= len(further) <= 8
 
 
 def test_every_published_table_is_there(recipe: Recipe) -> None:

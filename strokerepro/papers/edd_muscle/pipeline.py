@@ -13,6 +13,7 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from strokerepro.cohort import Case
+from strokerepro.errors import UsageError
 from strokerepro.inference import Stopwatch
 from strokerepro.metrics import best_threshold_dice, score_case
 from strokerepro.papers.edd_muscle.candidates import (
@@ -113,6 +114,11 @@ class TrainedEddMuscle:
         prior = self.settings.fusion_prior
         return fuse(probability, candidates, q, rule=rule, prior=prior, scope=scope)
 
+    def mask(self, probability: np.ndarray, spacing_mm: tuple[float, float, float]) -> np.ndarray:
+        """Binary mask from the fused probability; its pixels need no size here."""
+        del spacing_mm
+        return np.asarray(probability > self.settings.threshold)
+
     def state(self) -> dict[str, Any]:
         """Weights of both networks."""
         muscle = None if self.muscle is None else self.muscle.state_dict()
@@ -199,6 +205,12 @@ class EddMuscle:
             muscle.load_state_dict(state["muscle"])
             muscle = on_device(muscle, fabric).eval()
         return TrainedEddMuscle(settings, on_device(segmenter, fabric).eval(), muscle)
+
+    def average(self, trained: Sequence[Any]) -> TrainedEddMuscle:
+        """Refuse: the paper averages branches of one network, never networks."""
+        raise UsageError(
+            f"an average of {len(trained)} networks", "one checkpoint", "name one --checkpoint"
+        )
 
     def score(
         self, prediction: Prediction, prepared: PreparedCase, settings: EddMuscleSettings

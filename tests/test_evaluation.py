@@ -1,0 +1,134 @@
+"""What of a run's predictions is scored, stacked and kept, shown with a toy method."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from strokerepro.cohort import Split
+from strokerepro.experiment import make_fabric
+from strokerepro.experiment.evaluation import evaluate
+from strokerepro.experiment.jobs import jobs
+from strokerepro.experiment.run import _split
+from strokerepro.papers import get_recipe
+from strokerepro.papers.base import Recipe
+from strokerepro.papers.method import Prediction
+
+
+def case(number: int) -> SimpleNamespace:
+    label = np.zeros((2, 4, 4), np.uint8)
+    label[0, 0, : number + 1] = 1
+    image = np.arange(2 * 32, dtype=np.float32).reshape(2, 2, 4, 4)
+    return SimpleNamespace(
+        case_id=f"case_{number}", patient_id=f"p{number}", image=image, label=label
+    )
+
+
+class ToyMethod:
+    """Predicts the first voxel; its rows carry a score over a grid."""
+
+    def prepare(self, item: SimpleNamespace, settings: Any) -> SimpleNamespace:
+        return item
+
+    def score(
+        self, prediction: Prediction, prepared: SimpleNamespace, settings: Any
+    ) -> list[dict[str, Any]]:
+        share = 1.0 / float(prepared.label.sum())
+        return [{"output": "out", "dice": share, "grid_dice": np.full((2, 3), share)}]
+
+
+class ToyTrained:
+    settings: Any = None
+    curves: Mapping[str, Any] = {}
+    notes = ()
+    facts: Mapping[str, float] = {}
+
+    def predict(self, prepared: Any, fabric: Any, *, variants: bool = False) -> Prediction:
+        mask = np.zeros(prepared.label.shape, np.uint8)
+        mask[0, 0, 0] = 1
+        return Prediction({"out": mask}, mask.astype(np.float32), {"network": 0.5})
+
+
+def toy_recipe(**changes: Any) -> Recipe:
+    recipe = dataclasses.replace(
+        get_recipe("edd_muscle"), method=ToyMethod(), main_output="out", shown_outputs=("out",)
+    )
+    return dataclasses.replace(recipe, **changes)
+
+
+def evaluated(recipe: Recipe) -> Any:
+    cohort = [case(number) for number in range(4)]
+    split = Split(train=(0, 1), test=(2, 3))
+    development = ([cohort[0], cohort[1]], [])
+    return evaluate(recipe, cohort, split, ToyTrained(), development, make_fabric("cpu", "32-true"))
+
+
+def test_scores_over_a_grid_are_stacked_by_test_case_and_leave_the_rows() -> None:
+    """Rows stay small; the grid of test case 2 is 1/3 everywhere, that of case 3 is 1/4."""
+    result = evaluated(toy_recipe(scored_splits=("test",)))
+    assert result.arrays["out/grid_dice"].shape == (2, 2, 3)
+    np.testing.assert_allclose(result.arrays["out/grid_dice"][:, 0, 0], [1 / 3, 1 / 4])
+    assert all("grid_dice" not in row for row in result.rows)
+
+
+@pytest.mark.parametrize(
+    ("scored", "expected"),
+    [(("test",), ["test"] * 2), (("train", "test"), ["train"] * 2 + ["test"] * 2)],
+)
+def test_only_the_splits_that_a_recipe_names_are_scored(
+    scored: tuple[str, ...], expected: list[str]
+) -> None:
+    """Inference on training cases is left out where no claim needs it."""
+    recipe = toy_recipe(scored_splits=scored)
+    assert [row["split"] for row in evaluated(recipe).rows] == expected
+
+
+def test_masks_of_all_test_cases_are_kept_where_asked_for() -> None:
+    """Experiments can then be compared on the same case; by default only three cases are kept."""
+    kept = evaluated(toy_recipe(kept_masks=("out",))).arrays
+    assert {"mask/out/case_2", "mask/out/case_3"} <= set(kept)
+    assert kept["mask/out/case_2"].sum() == 1
+    assert not any(name.startswith("mask/") for name in evaluated(toy_recipe()).arrays)
+
+
+def test_shown_cases_say_who_they_are_and_show_the_chosen_channel() -> None:
+    """The best case is case 2, of three voxels, and its picture is of channel 1."""
+    arrays = evaluated(toy_recipe(shown_channel=1)).arrays
+    assert str(arrays["best/case_id"]) == "case_2"
+    assert int(arrays["best/first_slice"]) == 0
+    first = evaluated(toy_recipe(shown_channel=0)).arrays["best/image"]
+    assert not np.array_equal(arrays["best/image"], first)
+
+
+@dataclasses.dataclass(frozen=True)
+class _Settings:
+    val_fraction: float
+    validate_on: str
+
+
+class _Cohort:
+    manifest = SimpleNamespace(folds=SimpleNamespace(seed=0))
+
+    def split(self, fold: int, k: int, val_fraction: float, seed: int) -> Split:
+        return Split(train=(0, 1, 2), test=(3,), val=(2,) if val_fraction else ())
+
+
+@pytest.mark.parametrize(("where", "val"), [("outer", (3,)), ("inner", (2,))])
+def test_outer_validation_takes_the_reported_cases(where: str, val: tuple[int, ...]) -> None:
+    """What a paper without a third set did is reproduced as such, and can be switched off."""
+    job = jobs(get_recipe("edd_muscle").profile("smoke"))[0]
+    recipe = dataclasses.replace(job.recipe, settings=_Settings(0.5, where))
+    job = dataclasses.replace(job, recipe=recipe)
+    assert _split(_Cohort(), job).val == val  # type: ignore[arg-type]
+
+
+def test_an_ablation_that_says_so_runs_on_all_folds() -> None:
+    """Rows of a paper's main table need every case; other experiments one split."""
+    recipe = get_recipe("core_resnet").profile("quick")
+    assert len(jobs(recipe.ablation("rt"))) == len(jobs(recipe)) == 3
+    assert len(jobs(recipe.ablation("loss_ce"))) == 1
