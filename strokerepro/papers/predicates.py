@@ -115,4 +115,75 @@ class StageShare:
         return (self.run,)
 
 
-Predicate = PairedDifference | LargeBeatsSmall | ShareAtMost | MeanBelow | StageShare
+@dataclass(frozen=True)
+class VolumeAgreementRises:
+    """Predicted and true lesion volumes agree better from method to method (R2 rises).
+
+    Attributes
+    ----------
+    methods
+        In the order in which agreement should rise.
+    kind
+        Which R2, see `strokerepro.metrics.r_squared`.
+    """
+
+    methods: tuple[str, ...]
+    kind: Literal["identity", "pearson"] = "identity"
+
+    @property
+    def runs(self) -> tuple[str, ...]:
+        """Experiments whose records are needed."""
+        return tuple(method.split("/")[0] for method in self.methods)
+
+
+@dataclass(frozen=True)
+class CurveTracks:
+    """One validation curve follows a target curve more closely than another one does.
+
+    Closeness is the absolute rank correlation over the validations of a training.
+
+    Attributes
+    ----------
+    run
+        Experiment whose trainings are looked at.
+    first, second, target
+        Names of curves, such as ``"val/dice"``; `first` should be the closer one.
+    """
+
+    run: str
+    first: str
+    second: str
+    target: str
+
+    @property
+    def runs(self) -> tuple[str, ...]:
+        """Experiments whose records are needed."""
+        return (self.run,)
+
+
+@dataclass(frozen=True)
+class TimeRatio:
+    """Some stages take `at_least` to `at_most` times as long as others, summed, per test case."""
+
+    run: str
+    stages: tuple[str, ...]
+    others: tuple[str, ...]
+    at_least: float
+    at_most: float
+
+    @property
+    def runs(self) -> tuple[str, ...]:
+        """Experiments whose records are needed."""
+        return (self.run,)
+
+
+Predicate = (
+    PairedDifference
+    | LargeBeatsSmall
+    | ShareAtMost
+    | MeanBelow
+    | StageShare
+    | VolumeAgreementRises
+    | CurveTracks
+    | TimeRatio
+)

@@ -9,6 +9,13 @@ from strokerepro.report.experiments import (
 )
 from strokerepro.report.judging import compare, judge_claims, method_rows, pooled
 from strokerepro.report.layout import TextTable, comparison_table, means, side_by_side
+from strokerepro.report.operating_points import (
+    Grid,
+    chosen_pair,
+    load_grids,
+    mean_over_cases,
+    rows_at_points,
+)
 from strokerepro.report.published import load_published, paper_vs_ours, provenance_table
 from strokerepro.report.statistics import PairedTest, holm, paired_power, paired_test
 from strokerepro.report.tables import (
@@ -22,17 +29,21 @@ from strokerepro.report.verdicts import OUTCOMES, STATUSES, Verdict, judge_diffe
 __all__ = [
     "OUTCOMES",
     "STATUSES",
+    "Grid",
     "PairedTest",
     "TextTable",
     "Verdict",
     "beside_paper",
+    "chosen_pair",
     "compare",
     "compare_pairs",
     "comparison_table",
     "holm",
     "judge_claims",
     "judge_difference",
+    "load_grids",
     "load_published",
+    "mean_over_cases",
     "means",
     "method_rows",
     "method_table",
@@ -45,6 +56,7 @@ __all__ = [
     "provenance_table",
     "published_scores",
     "record_rows",
+    "rows_at_points",
     "runs_table",
     "side_by_side",
     "subgroup_table",
