@@ -155,12 +155,27 @@ def test_image_grid_has_the_asked_rows() -> None:
 
 @pytest.mark.parametrize(
     ("images", "words"),
-    [({}, "no image"), ({"CT": np.zeros((2, 3, 3))}, r"CT of shape \(2, 3, 3\)")],
+    [
+        ({}, "no image"),
+        ({"CT": np.zeros((2, 3, 3))}, r"CT of shape \(2, 3, 3\)"),
+        ({"CT": np.zeros((4, 4)), "CBF": np.zeros((4, 5))}, r"CBF of shape \(4, 5\)"),
+    ],
 )
 def test_image_grid_refuses_what_is_no_slice(images: dict[str, np.ndarray], words: str) -> None:
     """No image, or a volume, ends in one clear line."""
     with pytest.raises(InputError, match=words):
         figures.image_grid(images)
+
+
+def test_margin_around_the_head_is_cut_away() -> None:
+    """A head that is twice as high as wide gives a picture higher than one of a square head."""
+    tall, square = np.zeros((64, 64)), np.zeros((64, 64))
+    tall[10:50, 20:40], square[20:40, 20:40] = 1.0, 1.0
+    heights = [
+        Image.open(io.BytesIO(figures.image_grid({"CT": head}).png)).size[1]
+        for head in (tall, square)
+    ]
+    assert heights[0] > 1.5 * heights[1]
 
 
 def test_window_leaves_the_background_out() -> None:
