@@ -126,7 +126,7 @@ def test_a_cohort_like_the_real_one_is_accepted_and_a_scaled_one_is_not() -> Non
     assert max(row["ks"] for row in good["quantities"].values()) < 0.06
     scaled = compare(like_the_real_ones(1.5))
     assert not scaled["accepted_gated"]
-    assert scaled["quantities"]["lesion_ml"]["mean_ratio"] == pytest.approx(1.5, abs=0.03)
+    assert scaled["quantities"]["lesion_ml"]["mean_ratio"] == pytest.approx(1.5, abs=0.06)
     assert not scaled["quantities"]["lesion_ml"]["accepted"]
 
 
