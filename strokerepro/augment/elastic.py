@@ -37,7 +37,9 @@ def draw_elastic(
 ) -> ElasticField:
     """Draw one field a patch: noise uniform in -1..1, Gaussian smoothing, times alpha.
 
-    The noise is zero outside the patch, so that shifts become smaller towards the edges.
+    The noise is zero outside the patch, so that shifts become smaller towards the edges. Far from
+    them their standard deviation is alpha / (2 sigma sqrt(3 pi)) px (3.4 for the paper's numbers)
+    whatever the patch: on a coarser grid relative units deform more of the anatomy.
 
     Parameters
     ----------
