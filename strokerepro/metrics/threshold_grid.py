@@ -17,8 +17,8 @@ import numpy.typing as npt
 
 from strokerepro.errors import InputError, UsageError
 from strokerepro.metrics.case import binary_masks, check_spacing
-from strokerepro.metrics.component_surfaces import ComponentSurfaces, find_component_surfaces
-from strokerepro.metrics.grid_distances import hausdorff_distances
+from strokerepro.metrics.component_surfaces import find_component_surfaces
+from strokerepro.metrics.grid_distances import group_surface, hausdorff_distances
 from strokerepro.metrics.operating_point import OperatingPoint, select_operating_point
 from strokerepro.metrics.surface import Spacing, bounding_box
 from strokerepro.postprocess import Connectivity
@@ -103,12 +103,19 @@ def score_grid(
     undefined = np.full(n_pred.shape, np.nan)
     scores = dict.fromkeys(("dice", "precision", "recall", "hd_mm", "hd_vox"), undefined)
     if n_truth:
+        # Sizes up to 1 remove nothing; equal sizes, as of mL on a coarse grid, are one column.
+        rising, column = np.unique(np.maximum(min_sizes_vox, 1), return_inverse=True)
+        surfaces = [group_surface(mask, rising) for mask in masks]
+        hd_mm, hd_vox = (
+            hausdorff_distances(surfaces, truth_mask, len(rising), unit)[:, column]
+            for unit in (spacing_mm, (1.0, 1.0, 1.0))
+        )
         scores = {
             "dice": 2 * n_both / (n_pred + n_truth),
             "precision": n_both / np.maximum(n_pred, 1),
             "recall": n_both / n_truth,
-            "hd_mm": _distances(masks, truth_mask, min_sizes_vox, spacing_mm),
-            "hd_vox": _distances(masks, truth_mask, min_sizes_vox, (1.0, 1.0, 1.0)),
+            "hd_mm": hd_mm,
+            "hd_vox": hd_vox,
         }
     return GridScores(volume_ml_pred=n_pred * (float(np.prod(spacing_mm)) / 1000), **scores)
 
@@ -118,17 +125,6 @@ def _kept(
 ) -> list[int]:
     """Sum of `counts` over the components that stay at each minimum size."""
     return [int(counts[size_vox >= smallest].sum()) for smallest in min_sizes_vox]
-
-
-def _distances(
-    masks: Sequence[ComponentSurfaces],
-    truth: npt.NDArray[np.bool_],
-    min_sizes_vox: Sequence[int],
-    spacing_mm: Spacing,
-) -> _Cells:
-    # Sizes up to 1 remove nothing; equal sizes, as of mL on a coarse grid, are one column.
-    rising, column = np.unique(np.maximum(min_sizes_vox, 1), return_inverse=True)
-    return hausdorff_distances(masks, truth, rising, spacing_mm)[:, column]
 
 
 def _cropped(
