@@ -53,7 +53,8 @@ class RunRecord(BaseModel):
     notes
         What a reader must know.
     created, commit, code, versions, device, wall_s, peak_memory_mb
-        Circumstances. The hardware is a class such as ``2-core x86-64``, never a host.
+        Circumstances. The hardware is a class such as ``2-core x86-64``, never a host. The time
+        is that of the last sitting and, if it was resumed, of the training before it.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")

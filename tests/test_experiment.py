@@ -18,6 +18,7 @@ from strokerepro.experiment import Job, MissingRecordError, jobs, run
 from strokerepro.papers import get_recipe
 from strokerepro.papers.base import Recipe
 from strokerepro.records import RunRecord
+from strokerepro.training import load_state, save_state
 
 
 @pytest.fixture(scope="module")
@@ -100,6 +101,27 @@ def test_an_interrupted_run_continues_to_the_same_record(
     assert resumed.curves == made.record.curves
 
 
+def test_the_time_of_a_resumed_run_counts_the_training_before(
+    job: Job, root: Path, tmp_path: Path
+) -> None:
+    """An hour in the checkpoint of an interrupted run is in its record, unless it starts anew."""
+
+    def interrupt(done: int, total: int, note: str) -> None:
+        if done > 10:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run(job, root=root, results_dir=tmp_path, advance=interrupt)
+    (partial,) = (tmp_path / "edd_muscle").glob("*.partial.ckpt")
+    state = load_state(partial)
+    state["progress"]["seconds"] += 3600
+    save_state(partial, state)
+    resumed = run(job, root=root, results_dir=tmp_path)
+    assert 3600 < resumed.wall_s < 3900
+    assert resumed.facts["train_s_segmenter"] > 3600
+    assert run(job, root=root, results_dir=tmp_path, train="always").wall_s < 300
+
+
 @pytest.mark.parametrize("cause", [KeyboardInterrupt(), OSError(errno.ENOSPC, "full")])
 def test_an_error_while_scoring_leaves_no_record(
     job: Job, root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cause: BaseException
@@ -172,8 +194,6 @@ def test_a_checkpoint_predicts_as_the_training_run_did(job: Job, root: Path, mad
 
 def test_a_checkpoint_of_another_paper_is_refused(recipe: Recipe, tmp_path: Path) -> None:
     """Weights are only loaded into the networks they were trained as."""
-    from strokerepro.training import save_state
-
     save_state(tmp_path / "x.ckpt", {"slug": "core_resnet", "settings": {}, "state": {}})
     fabric = experiment.make_fabric("cpu", "32-true")
     with pytest.raises(InputError, match="a checkpoint of core_resnet; expected one of edd_muscle"):
@@ -182,8 +202,6 @@ def test_a_checkpoint_of_another_paper_is_refused(recipe: Recipe, tmp_path: Path
 
 def test_weights_that_do_not_fit_are_refused(recipe: Recipe, tmp_path: Path) -> None:
     """A checkpoint with the settings of one network and weights of another gives one line."""
-    from strokerepro.training import save_state
-
     content = {
         "slug": "edd_muscle",
         "settings": recipe.settings_dict(),
