@@ -13,7 +13,7 @@ from strokerepro.cohort import load_cohort
 from strokerepro.experiment import summarise_phantom
 from strokerepro.manifest import fetch as fetch_archive
 from strokerepro.manifest import load_manifest, manifest_names, verify
-from strokerepro.phantom import make_cohort
+from strokerepro.phantom import KINDS, make_cohort
 from strokerepro.progress import progress_bar
 
 app = typer.Typer(help="Data sets: list, verify, fetch.", no_args_is_help=True)
@@ -57,7 +57,7 @@ def fetch_data(name: str, root: Root) -> None:
 
 @phantom_app.command("make")
 def make(
-    kind: Annotated[str, typer.Argument(help="dwi")],
+    kind: Annotated[str, typer.Argument(help=" or ".join(KINDS))],
     out: Annotated[Path, typer.Option(help="Folder to write to.")],
     cases: Annotated[int, typer.Option(help="Number of cases.")] = 36,
     size: Annotated[int, typer.Option(help="In-plane matrix, pixels.")] = 128,
@@ -71,7 +71,7 @@ def make(
 
 @phantom_app.command("describe")
 def describe(
-    name: Annotated[str, typer.Argument(help="Cohort such as phantom_dwi.")],
+    name: Annotated[str, typer.Argument(help="Cohort such as phantom_ctp.")],
     out: Annotated[Path, typer.Option(help="Results folder to write to.")],
     root: Annotated[str, typer.Option(help="Folder of the cohort; made if omitted.")] = "",
 ) -> None:

@@ -13,6 +13,8 @@ import pandas as pd
 
 from strokerepro import phantom
 from strokerepro.cohort import Cohort
+from strokerepro.errors import UsageError
+from strokerepro.experiment.ctp_summary import summarise_ctp
 from strokerepro.experiment.evaluation import richest_slices, to_uint8
 from strokerepro.files import write_text
 from strokerepro.phantom.acceptance import acceptance
@@ -22,7 +24,7 @@ _SLICES_PER_TYPE = 5
 
 
 def summarise_phantom(cohort: Cohort, out: Path) -> Path:
-    """Write ``acceptance.json`` and ``examples.npz`` of a diffusion phantom.
+    """Write ``acceptance.json`` and ``examples.npz`` of a phantom, whichever its kind.
 
     Parameters
     ----------
@@ -35,7 +37,19 @@ def summarise_phantom(cohort: Cohort, out: Path) -> Path:
     -------
     Path
         The folder written.
+
+    Raises
+    ------
+    UsageError
+        The cohort is not a phantom.
     """
+    spec = cohort.manifest.phantom
+    if spec is None:
+        raise UsageError(
+            f"{cohort.manifest.name}, which is no phantom", "a phantom cohort", "choose another"
+        )
+    if spec.kind == "ctp":
+        return summarise_ctp(cohort, out)
     folder = out / cohort.manifest.name
     subjects = pd.read_csv(cohort.root / "participants.tsv", sep="\t")
     summary = {

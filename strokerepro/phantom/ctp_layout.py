@@ -50,9 +50,10 @@ TRAINING/case_<k>/facts.json
             what was drawn for the case, and the arterial input
 
 The archive had two releases: CT_ names without DWI, and MR_ names with MR_DWI. This cohort is a
-hybrid with CT_ names and MR_DWI. As in the archive, the affine is an identity and the spacing
-stands in the header's zooms only; the number of slices, their distance, the number of time points
-and the patient of case k are those of case k there, and case 95 begins anew with those of case 1.
+hybrid with CT_ names and MR_DWI. As in the archive, the affine is an identity (but for the
+direction of its first axis) and the spacing stands in the header's zooms only; the number of
+slices, their distance, the number of time points and the patient of case k are those of case k
+there, and case 95 begins anew with those of case 1.
 
 participants.tsv  what was drawn for each case
 hashes.json       SHA-256 of the integer arrays; mean, SD and 64 values of the others
