@@ -152,10 +152,15 @@ def test_verify_calls_a_release_without_dwi_complete_and_says_so(root: Path) -> 
 
 
 def test_an_empty_folder_tells_a_newcomer_what_to_get_and_where_to_put_it(tmp_path: Path) -> None:
-    """Registration, the archive with its hash, and the folder it must end in."""
+    """The record, the original archive with its hash, and the folder it must end in."""
     last = verify(load_manifest("isles2018"), tmp_path).lines()
     assert "no folder: case_1 to case_94 (94)" in last
-    for word in ("registration", "ISLES2018_Training.zip", "b6d16c45", "TRAINING/case_1"):
+    for word in (
+        "zenodo.org/records/17736412",
+        "ISLES2018_Training.zip",
+        "b6d16c45",
+        "TRAINING/case_1",
+    ):
         assert word in last[-1]
 
 
