@@ -14,12 +14,15 @@ from strokerepro.errors import InputError, UsageError
 from strokerepro.papers import get_recipe
 from strokerepro.papers.base import Claim
 from strokerepro.papers.predicates import (
+    CurveTracks,
     LargeBeatsSmall,
     MeanBelow,
     PairedDifference,
     Predicate,
     ShareAtMost,
     StageShare,
+    TimeRatio,
+    VolumeAgreementRises,
 )
 from strokerepro.records import RunRecord
 from strokerepro.report import compare, judge_claims, method_rows, pooled
@@ -267,6 +270,140 @@ def test_a_stages_share_is_the_mean_over_the_folds(share: float, outcome: str) -
     assert evidence == "muscle takes 25.0% of the time per case (2-core x86-64)"
 
 
+def timed(*ratios: float) -> list[RunRecord]:
+    """Records whose noisy passes take as many times as long as one pass of 2 + 1 s."""
+    return [
+        record(
+            rows("edd", np.ones(8)),
+            fold=fold,
+            timings_s={"prefix": {"mean": 2.0}, "single": {"mean": 1.0},
+                       "uf": {"mean": 3 * ratio - 2.0}},
+        )
+        for fold, ratio in enumerate(ratios)
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("at_least", "at_most", "outcome"),
+    [(2.5, 3.5, "confirmed"), (3.0, 3.0, "confirmed"), (3.1, 4.0, "not confirmed"),
+     (1.0, 2.9, "not confirmed")],
+)  # fmt: skip
+def test_a_ratio_of_times_is_of_summed_stages_and_the_mean_over_the_folds(
+    at_least: float, at_most: float, outcome: str
+) -> None:
+    """Ratios 2 and 4 are 3 on average; the first stage counts on both sides."""
+    predicate = TimeRatio("main", ("prefix", "uf"), ("prefix", "single"), at_least, at_most)
+    found, evidence = outcome_of(predicate, *timed(2.0, 4.0))
+    assert found == outcome
+    assert evidence == (
+        "prefix + uf takes 3.00 times as long per case as prefix + single (2-core x86-64)"
+    )
+
+
+def test_a_ratio_of_times_that_were_not_taken_is_not_attempted() -> None:
+    """The reason names the stage."""
+    predicate = TimeRatio("main", ("uf10",), ("single",), 2.5, 3.5)
+    verdict = verdict_of((predicate,), {"main": timed(3.0)})
+    assert verdict.outcome == "not tested"
+    assert "without the time of uf10" in verdict.evidence
+
+
+UPWARD, DOWNWARD, UNEVEN = [0.1, 0.2, 0.3, 0.4], [0.9, 0.8, 0.7, 0.6], [0.9, 0.6, 0.7, 0.8]
+
+
+def trained(error: list[float], loss: list[float], fold: int = 0) -> RunRecord:
+    """Record of a training whose Dice rises; a validation without Dice comes first."""
+    curves = {"val/error": error, "val/loss": loss, "val/dice": UPWARD}
+    points = {name: [[10.0 * k, value] for k, value in enumerate(curve, 1)]
+              for name, curve in curves.items()}  # fmt: skip
+    points["val/loss"].insert(0, [0.0, 9.0])
+    return record(rows("edd", np.ones(8)), fold=fold, curves=points)
+
+
+@pytest.mark.parametrize(
+    ("curves", "outcome", "mean"),
+    [
+        ([(DOWNWARD, UNEVEN)], "confirmed", "val/error -1.00 against val/loss -0.20"),
+        ([(DOWNWARD, UPWARD)], "confirmed", "val/error -1.00 against val/loss +1.00"),
+        ([(UPWARD, DOWNWARD)], "opposite", "val/error +1.00 against val/loss -1.00"),
+        ([(DOWNWARD, UNEVEN), (UPWARD, UNEVEN)], "not confirmed", "val/error +0.00 against"),
+        ([(DOWNWARD, UPWARD), (UNEVEN, UPWARD)], "confirmed", "val/error -0.60 against"),
+    ],
+)
+def test_a_curve_tracks_dice_if_it_falls_while_dice_rises_in_every_training(
+    curves: list[tuple[list[float], list[float]]], outcome: str, mean: str
+) -> None:
+    """Ranks 4 1 2 3 against 1 2 3 4 correlate by 1 - 6 * 12 / 60 = -0.2.
+
+    A loss that rises with Dice (+1) does not follow it as a cost, however well it correlates.
+    """
+    predicate = CurveTracks("main", "val/error", "val/loss", "val/dice")
+    records = [trained(*pair, fold=fold) for fold, pair in enumerate(curves)]
+    found, evidence = outcome_of(predicate, *records)
+    assert found == outcome
+    assert evidence.startswith(f"mean rank correlation with val/dice: {mean}")
+    assert evidence.endswith(f" of {len(curves)} trainings")
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [([0.9, 0.8], "2 common steps"), ([0.5] * 4, "values that differ"), ([], "0 common steps")],
+)
+def test_curves_too_short_or_constant_are_not_judged(error: list[float], said: str) -> None:
+    """Two points always correlate, and a constant with nothing."""
+    predicate = CurveTracks("main", "val/error", "val/loss", "val/dice")
+    verdict = verdict_of((predicate,), {"main": [trained(error, DOWNWARD)]})
+    assert verdict.outcome == "not tested"
+    assert said in verdict.evidence
+
+
+TRUTH_ML = np.arange(8.0)  # sum of squares about the mean: 42
+
+
+def volumes(**errors_ml: float) -> RunRecord:
+    """Outputs that are off by so many mL, up and down by turns."""
+    content = []
+    for output, error in errors_ml.items():
+        pred = TRUTH_ML + error * np.array([1, -1] * 4)
+        part = rows(output, pred, "volume_ml_pred")
+        for item, truth in zip(part, TRUTH_ML, strict=True):
+            item["volume_ml_truth"] = truth
+        content += part
+    return record(content)
+
+
+@pytest.mark.parametrize(
+    ("errors_ml", "outcome", "r2"),
+    [
+        ((2.0, 1.0, 0.0), "confirmed", (0.24, 0.81, 1.00)),
+        ((0.0, 1.0, 2.0), "opposite", (1.00, 0.81, 0.24)),
+        ((1.0, 2.0, 0.0), "not confirmed", (0.81, 0.24, 1.00)),
+        ((1.0, 1.0, 1.0), "not confirmed", (0.81, 0.81, 0.81)),
+    ],
+)
+def test_agreement_of_volumes_must_rise_at_every_step(
+    errors_ml: tuple[float, ...], outcome: str, r2: tuple[float, ...]
+) -> None:
+    """Errors of 1 mL in 8 cases give R2 = 1 - 8 / 42, errors of 2 mL 1 - 32 / 42."""
+    names = ("edd", "naive", "uf")
+    predicate = VolumeAgreementRises(tuple(f"main/{name}" for name in names))
+    found, evidence = outcome_of(predicate, volumes(**dict(zip(names, errors_ml, strict=True))))
+    assert found == outcome
+    each = ", ".join(f"main/{name} {value:.2f}" for name, value in zip(names, r2, strict=True))
+    assert evidence.startswith(f"R2 (identity): {each}; last minus first {r2[2] - r2[0]:+.2f} ")
+    assert evidence.endswith("n = 8")
+
+
+def test_agreement_of_volumes_is_of_the_cases_that_all_methods_share() -> None:
+    """A second experiment without the last three cases leaves five."""
+    first = volumes(edd=2.0)
+    second = record([row for row in volumes(uf=0.0).rows if row["case_id"] < "f"], name="wide")
+    predicate = VolumeAgreementRises(("main/edd", "wide/uf"), kind="pearson")
+    _, evidence = outcome_of(predicate, first, second)
+    assert evidence.endswith("n = 5")
+    assert evidence.startswith("R2 (pearson)")
+
+
 def test_a_predicate_without_a_rule_is_an_error_of_ours() -> None:
     """A new kind of prediction cannot be passed over in silence."""
     with pytest.raises(TypeError, match="no rule to judge a SimpleNamespace"):
@@ -347,6 +484,18 @@ def test_every_claim_of_every_kind_names_the_runs_it_needs() -> None:
         "C1", "t", "w",
         (ABSENT, LargeBeatsSmall(("main/edd", "arch_unet/unet"), "dice"),
          ShareAtMost("wide/edd", "fp_sizes_px", 1, 1), StageShare("fast", "muscle", 1),
-         MeanBelow("deep/naive", "fp_overlap", 1)),
+         MeanBelow("deep/naive", "fp_overlap", 1), CurveTracks("loss", "a", "b", "c"),
+         TimeRatio("time", ("a",), ("b",), 1, 2), VolumeAgreementRises(("x/edd", "y/uf"))),
     )  # fmt: skip
-    assert claim.runs == ("main", "arch_fcn", "arch_unet", "wide", "fast", "deep")
+    assert claim.runs == (
+        "main",
+        "arch_fcn",
+        "arch_unet",
+        "wide",
+        "fast",
+        "deep",
+        "loss",
+        "time",
+        "x",
+        "y",
+    )

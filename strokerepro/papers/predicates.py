@@ -119,6 +119,8 @@ class StageShare:
 class VolumeAgreementRises:
     """Predicted and true lesion volumes agree better from method to method (R2 rises).
 
+    Confirmed if R2 rises at every step and the bootstrap interval of the whole rise excludes 0.
+
     Attributes
     ----------
     methods
@@ -140,7 +142,9 @@ class VolumeAgreementRises:
 class CurveTracks:
     """One validation curve follows a target curve more closely than another one does.
 
-    Closeness is the absolute rank correlation over the validations of a training.
+    `first` and `second` are costs, which fall as the target rises: closeness is minus their rank
+    correlation with the target over the validations of a training. So a loss that rises together
+    with the Dice counts as far from it.
 
     Attributes
     ----------

@@ -10,16 +10,26 @@ import pandas as pd
 from scipy import stats
 
 from strokerepro.errors import InputError
+from strokerepro.metrics import r_squared
 from strokerepro.papers.base import Claim, Recipe
 from strokerepro.papers.predicates import (
+    CurveTracks,
     LargeBeatsSmall,
     MeanBelow,
     PairedDifference,
     Predicate,
     ShareAtMost,
     StageShare,
+    TimeRatio,
+    VolumeAgreementRises,
 )
 from strokerepro.records import RunRecord
+from strokerepro.report.evidence import (
+    common_volumes,
+    gain_interval,
+    rank_correlation,
+    time_s,
+)
 from strokerepro.report.statistics import PairedTest, paired_test
 from strokerepro.report.tables import paired_values, record_rows
 from strokerepro.report.verdicts import Outcome, Status, Verdict, judge_difference
@@ -137,9 +147,59 @@ def _(predicate: MeanBelow, rows: pd.DataFrame, records: Records) -> tuple[Outco
 def _(predicate: StageShare, rows: pd.DataFrame, records: Records) -> tuple[Outcome, str]:
     timings = [record.timings_s for record in records[predicate.run]]
     share = np.mean([item[predicate.stage]["mean"] / item["total"]["mean"] for item in timings])
-    devices = ", ".join(sorted({record.device for record in records[predicate.run]}))
     outcome: Outcome = "confirmed" if share <= predicate.share else "not confirmed"
-    return outcome, f"{predicate.stage} takes {share:.1%} of the time per case ({devices})"
+    where = _devices(records[predicate.run])
+    return outcome, f"{predicate.stage} takes {share:.1%} of the time per case ({where})"
+
+
+@judge.register
+def _(predicate: TimeRatio, rows: pd.DataFrame, records: Records) -> tuple[Outcome, str]:
+    chosen = records[predicate.run]
+    ratio = float(
+        np.mean(
+            [time_s(item, predicate.stages) / time_s(item, predicate.others) for item in chosen]
+        )
+    )
+    within = predicate.at_least <= ratio <= predicate.at_most
+    outcome: Outcome = "confirmed" if within else "not confirmed"
+    stages, others = " + ".join(predicate.stages), " + ".join(predicate.others)
+    text = f"{stages} takes {ratio:.2f} times as long per case as {others}"
+    return outcome, f"{text} ({_devices(chosen)})"
+
+
+@judge.register
+def _(predicate: CurveTracks, rows: pd.DataFrame, records: Records) -> tuple[Outcome, str]:
+    names = (predicate.first, predicate.second)
+    correlation = np.array(
+        [
+            [rank_correlation(record, name, predicate.target) for name in names]
+            for record in records[predicate.run]
+        ]
+    )  # (trainings, 2)
+    closer = correlation[:, 0] < correlation[:, 1]  # costs: the more negative, the closer
+    outcome: Outcome = "not confirmed"
+    if closer.all() or not closer.any():
+        outcome = "confirmed" if closer.all() else "opposite"
+    mean = correlation.mean(axis=0)
+    found = " against ".join(f"{name} {r:+.2f}" for name, r in zip(names, mean, strict=True))
+    text = f"mean rank correlation with {predicate.target}: {found}"
+    return outcome, f"{text}; {names[0]} is closer in {closer.sum()} of {closer.size} trainings"
+
+
+@judge.register
+def _(predicate: VolumeAgreementRises, rows: pd.DataFrame, records: Records) -> tuple[Outcome, str]:
+    pred_ml, truth_ml = common_volumes(rows, predicate.methods)
+    agreement = [r_squared(pred, truth_ml, kind=predicate.kind) for pred in pred_ml]
+    low, high = gain_interval(pred_ml[[0, -1]], truth_ml, predicate.kind, np.random.default_rng(0))
+    outcome: Outcome = "not confirmed"
+    if low > 0 and all(np.diff(agreement) > 0):
+        outcome = "confirmed"
+    elif high < 0:
+        outcome = "opposite"
+    each = zip(predicate.methods, agreement, strict=True)
+    text = f"R2 ({predicate.kind}): {', '.join(f'{method} {value:.2f}' for method, value in each)}"
+    gain = f"{agreement[-1] - agreement[0]:+.2f} (95 % CI {low:+.2f} to {high:+.2f})"
+    return outcome, f"{text}; last minus first {gain}, n = {truth_ml.size}"
 
 
 def compare(rows: pd.DataFrame, first: str, second: str, metric: str) -> PairedTest:
@@ -176,3 +236,7 @@ def _subset(rows: pd.DataFrame, subset: str) -> pd.DataFrame:
 def _values(rows: pd.DataFrame, method: str, metric: str) -> np.ndarray:
     chosen = rows[(rows["method"] == method) & (rows["split"] == "test")]
     return chosen.groupby("case_id")[metric].mean().dropna().to_numpy(float)
+
+
+def _devices(records: Sequence[RunRecord]) -> str:
+    return ", ".join(sorted({record.device for record in records}))
