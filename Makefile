@@ -4,6 +4,8 @@ VENV ?= .venv
 JOBS ?= 2
 # Browser tests skip, and say so, without Chromium or a built book. Slow ones: make test MARKS=""
 MARKS ?= not slow
+# Repetitions in each benchmark; its own default if empty.
+ROUNDS ?=
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 NOTEBOOKS := $(wildcard book/*.ipynb)
@@ -47,10 +49,10 @@ test: lint  ## lint, unit tests, and the notebooks' checked cells
 browser: $(STAMP)  ## look at the built book in Chromium
 	$(BIN)/pytest -m browser tests/browser
 
-bench: $(STAMP)  ## side by side with other implementations
+bench: $(STAMP)  ## side by side with other implementations, all in one record (ROUNDS=3: quicker)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check \
 		--constraint constraints.txt --editable ".[bench]"
-	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/patches.py
+	$(BIN)/python benchmarks $(ROUNDS)
 
 clean:  ## remove what can be made again; the virtual environment stays
 	rm -rf _build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

@@ -6,14 +6,20 @@ slow spell hits both; the result is the median of the rounds' ratios with its qu
 
 from __future__ import annotations
 
+import json
+import os
 import statistics
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from pathlib import Path
 
 import torch
 
 torch.set_num_threads(1)
+
+#: Environment variable that names a file to which every comparison is added, one JSON a line.
+RECORD_VARIABLE = "STROKEREPRO_BENCH_ROWS"
 
 
 @dataclass(frozen=True)
@@ -65,7 +71,20 @@ def compare(
     ratios = [peer_s / ours_s for ours_s, peer_s in times]
     low, median, high = statistics.quantiles(ratios, n=4)
     ours_ms, peer_ms = (1e3 * statistics.median(side) for side in zip(*times, strict=True))
-    return Comparison(work, peer_name, median, low, high, ours_ms, peer_ms)
+    result = Comparison(work, peer_name, median, low, high, ours_ms, peer_ms)
+    _add_to_record(result)
+    return result
+
+
+def _add_to_record(result: Comparison) -> None:
+    """Hand a comparison to the program that runs all benchmarks, if there is one."""
+    if path := os.environ.get(RECORD_VARIABLE):
+        row = {
+            key: float(f"{value:.4g}") if isinstance(value, float) else value
+            for key, value in asdict(result).items()
+        }
+        with Path(path).open("a", encoding="utf-8") as rows:
+            rows.write(json.dumps(row) + "\n")
 
 
 def _cpu_s(call: Callable[[], object], repeats: int) -> float:

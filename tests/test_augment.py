@@ -17,7 +17,9 @@ def make_case(label, *, case_id="a"):
     """Stand-in for a prepared case: random image, given mask."""
     label = np.asarray(label, dtype=np.uint8)
     image = np.random.default_rng(0).normal(size=(1, *label.shape)).astype(np.float32)
-    return SimpleNamespace(image=image, label=label, case_id=case_id, patient_id=case_id)
+    return SimpleNamespace(
+        image=image, label=label, foreground=None, case_id=case_id, patient_id=case_id
+    )
 
 
 def generator(seed=0):

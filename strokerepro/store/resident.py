@@ -160,17 +160,16 @@ class Store:
 
 def _foreground(case: PreparedCase, label: NDArray[np.uint8]) -> NDArray[np.bool_]:
     """Where patches of a case are drawn, ``(Z, Y, X)``."""
-    given: NDArray[np.bool_] | None = getattr(case, "foreground", None)
-    if given is None:
+    if case.foreground is None:
         anywhere: NDArray[np.bool_] = (case.image != 0).any(axis=0)
         return anywhere
-    if given.shape != label.shape:
+    if case.foreground.shape != label.shape:
         raise InputError(
-            f"case {case.case_id} with foreground {given.shape} and mask {label.shape}",
+            f"case {case.case_id} with foreground {case.foreground.shape} and mask {label.shape}",
             "one shape (Z, Y, X)",
             "prepare image, mask and foreground on one grid",
         )
-    return np.ascontiguousarray(given)
+    return np.ascontiguousarray(case.foreground)
 
 
 def _checked_labels(prepared: Sequence[PreparedCase]) -> list[NDArray[np.uint8]]:
