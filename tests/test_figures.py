@@ -169,6 +169,15 @@ def test_browser_shows_one_case_at_a_time() -> None:
     assert list(figure.layout.sliders[1].steps[0].args[1]) == [2, 3]
 
 
+def test_single_slice_has_no_slider() -> None:
+    """Cases of one slice are chosen from the list, and no slider is shown for any of them."""
+    cases = [figures.BrowsedCase(label, {"CT": _volume(1)}) for label in ("small", "large")]
+    figure = figures.case_browser(cases)
+    assert [slider.visible for slider in figure.layout.sliders] == [False, False]
+    _, layout = figure.layout.updatemenus[0].buttons[1].args
+    assert not layout["sliders[0].visible"] and not layout["sliders[1].visible"]
+
+
 def test_browser_refuses_cases_it_cannot_switch_between() -> None:
     """Cases with different overlays, or none at all, end in one clear line."""
     other = figures.BrowsedCase("other", {"DWI": _volume(3)})

@@ -169,7 +169,7 @@ def _slider(stack: Stack, number: int, stacks: Sequence[Stack]) -> dict[str, Any
     return {
         "name": "slice",
         "active": stack.start,
-        "visible": number == 0,
+        "visible": number == 0 and len(stack.labels) > 1,
         "currentvalue": {"prefix": "slice "},
         "ticklen": 0,
         "font": {"color": "rgba(0,0,0,0)"},  # the labels of all steps would overlap
@@ -188,7 +188,8 @@ def _menus(stacks: Sequence[Stack]) -> list[dict[str, Any]]:
         buttons = []
         for number, stack in enumerate(stacks):
             layout: dict[str, Any] = {
-                f"sliders[{other}].visible": other == number for other in range(len(stacks))
+                f"sliders[{other}].visible": other == number and len(stack.labels) > 1
+                for other in range(len(stacks))
             }
             for axis, settings in _axes(stack).items():
                 for key in {"range", "scaleratio"} & set(settings):
