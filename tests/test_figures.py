@@ -175,7 +175,7 @@ def test_single_slice_has_no_slider() -> None:
     figure = figures.case_browser(cases)
     assert [slider.visible for slider in figure.layout.sliders] == [False, False]
     _, layout = figure.layout.updatemenus[0].buttons[1].args
-    assert not layout["sliders[0].visible"] and not layout["sliders[1].visible"]
+    assert [layout[f"sliders[{number}].visible"] for number in (0, 1)] == [False, False]
 
 
 def test_browser_refuses_cases_it_cannot_switch_between() -> None:
