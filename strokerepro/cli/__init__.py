@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 import typer
 
-from strokerepro.cli import book, data, inspect, predict, run
+from strokerepro.cli import book, data, inspect, predict, run, transfer
 from strokerepro.errors import InputError
 
 _INTERRUPTED = 130  # what typer returns in place of the exception
@@ -24,6 +24,7 @@ app.add_typer(data.phantom_app, name="phantom")
 app.command("run")(run.run)
 app.command("predict")(predict.predict)
 app.command("score")(predict.score)
+app.command("transfer")(transfer.transfer)
 app.command("show")(inspect.show)
 app.command("compare")(inspect.compare)
 app.command("book")(book.book)

@@ -234,7 +234,7 @@ def _earlier_sittings_s(stem: Path, key: str) -> float:
     """Seconds of training that earlier sittings of this run left in its partial checkpoints."""
     states = map(load_state, stem.parent.glob(f"{stem.name}.*.partial.ckpt"))
     # One of another run is refused where its training begins, with a message that says why.
-    return sum(item["progress"]["seconds"] for item in states if item.get("identity") == key)
+    return sum(float(item["progress"]["seconds"]) for item in states if item.get("identity") == key)
 
 
 def checkpoint_path(job: Job, results_dir: str | Path | None = None) -> Path:

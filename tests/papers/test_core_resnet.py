@@ -199,7 +199,9 @@ def test_variants_name_rate_passes_or_step() -> None:
     assert set(wanted) == {8, 32}
     assert set(wanted[8].filters) == {"uf", "uf_rate50", "uf_passes10"}
     assert (wanted[8].filters["uf_rate50"].rate, wanted[8].filters["uf_rate50"].passes) == (0.5, 3)
-    assert wanted[32].single == "step32"
+    assert wanted[32].singles == ("step32",)
+    same = dataclasses.replace(settings, variants=("step8",))
+    assert wanted_at(same, variants=True)[8].singles == ("single", "step8")
     with pytest.raises(UsageError, match="variant dropout"):
         wanted_at(dataclasses.replace(settings, variants=("dropout",)), variants=True)
 

@@ -130,9 +130,9 @@ PROFILES: Mapping[str, Mapping[str, Any]] = {
             "bn_momentum": 0.1,
         },
         "quick": {
-            **_HALF_MATRIX, "patches_per_case": 300, "val_patches_per_case": 100,
-            "max_epochs": 10, "patience": 5, "step_px": 16, "precision": "32-true",
-            "bn_momentum": 0.1,
+            **_HALF_MATRIX, "patches_per_case": 160, "val_patches_per_case": 80,
+            "max_epochs": 8, "patience": 4, "step_px": 16, "bn_momentum": 0.1,
+            "variants": ("uf_rate50", "uf_passes1", "step32"),
         },
         "full": {**_IN_ML, "patches_per_case": 2000, "max_epochs": 40, "step_px": 4},
         "paper": {},

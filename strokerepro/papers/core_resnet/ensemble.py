@@ -76,7 +76,7 @@ class EnsembleCoreResNet:
             maps[member_name(number)] = single.probability
             for stage, value in single.seconds.items():
                 seconds[stage] = seconds.get(stage, 0.0) + value
-        mean = np.mean(list(maps.values()), axis=0, dtype=np.float32)
+        mean = np.asarray(np.mean(list(maps.values()), axis=0), dtype=np.float32)
         shown = {ENSEMBLE: mean, **(maps if variants else {})}
         masks = {
             name: self.mask(probability, prepared.spacing_mm).astype(np.uint8)

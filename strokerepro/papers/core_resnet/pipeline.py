@@ -136,7 +136,7 @@ class CoreResNetMethod:
         channels = network.stem.in_channels
         with FlopCounterMode(display=False) as counter, torch.no_grad():
             network(torch.zeros(1, channels, side, side))
-        forward = counter.get_total_flops() / 2
+        forward = float(counter.get_total_flops()) / 2
         return 3.0 * forward * settings.patches_per_case * settings.max_epochs
 
     def restore(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -12,8 +12,8 @@ from lightning_fabric import Fabric
 from torch import Tensor
 
 from strokerepro.errors import UsageError
-from strokerepro.inference import Stopwatch, lesion_probability, predict_patches
-from strokerepro.networks.core_resnet import CoreResNet, Descent
+from strokerepro.inference import Stopwatch, lesion_probability, monte_carlo, predict_patches
+from strokerepro.networks.core_resnet import CoreResNet
 from strokerepro.papers.core_resnet.segmentation import patch_px, step_px
 from strokerepro.papers.core_resnet.settings import CoreResNetSettings
 from strokerepro.preprocess import PreparedCase
@@ -33,9 +33,17 @@ class Filter:
 
 @dataclass(frozen=True)
 class Wanted:
-    """What is predicted at one distance of the patches."""
+    """What is predicted at one distance of the patches.
 
-    single: str | None
+    Attributes
+    ----------
+    singles
+        Output names of the plain network's map; two where a variant has the usual distance.
+    filters
+        Output names of averages of noisy passes.
+    """
+
+    singles: tuple[str, ...]
     filters: Mapping[str, Filter]
 
 
@@ -49,7 +57,7 @@ def wanted_at(settings: CoreResNetSettings, *, variants: bool) -> dict[int, Want
     """
     base = Filter(settings.uf_passes, settings.uf_rate)
     filters = {FILTERED: base} if base.passes else {}
-    found = {step_px(settings): Wanted(SINGLE, filters)}
+    found = {step_px(settings): Wanted((SINGLE,), filters)}
     for name in settings.variants if variants else ():
         match = _VARIANT.fullmatch(name)
         if match is None:
@@ -58,10 +66,12 @@ def wanted_at(settings: CoreResNetSettings, *, variants: bool) -> dict[int, Want
             )
         kind, number = match[1], int(match[2])
         if kind == "step":
-            found[step_px(settings, number)] = Wanted(name, {})
+            step = step_px(settings, number)
+            same = found.get(step, Wanted((), {}))
+            found[step] = replace(same, singles=(*same.singles, name))
         else:
             change = {"rate": number / 100} if kind == "uf_rate" else {"passes": number}
-            filters[name] = replace(base, **change)  # type: ignore[arg-type]
+            filters[name] = replace(base, **change)
     return found
 
 
@@ -117,26 +127,15 @@ def _passes(
         watch.lap("patches")
         start = network.prefix(patches)
         watch.lap("prefix")
-        found = {}
-        if wanted.single is not None:
-            found[wanted.single] = lesion_probability(network.suffix(start))
-            watch.lap("single")
+        found: dict[str, Tensor] = {}
+        if wanted.singles:
+            found |= dict.fromkeys(wanted.singles, lesion_probability(network.suffix(start)))
+            watch.lap(wanted.singles[0])
         for name, item in wanted.filters.items():
-            found[name] = _filtered(network, start, item, noise[name])
+            found[name] = monte_carlo(
+                network, start, item.passes, generator=noise[name], rate=item.rate
+            )
             watch.lap(name)
         return found
 
     return predict
-
-
-def _filtered(network: CoreResNet, start: Descent, item: Filter, noise: torch.Generator) -> Tensor:
-    """Mean lesion probability over noisy passes."""
-    trained_rate, network.uf_rate = network.uf_rate, item.rate
-    try:
-        passes: Sequence[Tensor] = [
-            lesion_probability(network.suffix(start, stochastic=True, generator=noise))
-            for _ in range(item.passes)
-        ]
-    finally:
-        network.uf_rate = trained_rate
-    return torch.stack(list(passes)).mean(dim=0)
