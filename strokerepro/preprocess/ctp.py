@@ -89,6 +89,8 @@ def prepare_ctp(
     ):
         if value not in get_args(known):
             raise UsageError.unknown(kind, value, get_args(known))
+    if not modalities:
+        raise UsageError("no modality", "at least one channel", "name one, such as tmax")
     brain = brain_mask(case)
     volumes = [np.where(brain, _volume(case, name), 0) for name in modalities]
     mirror, notes = _mirror(case, brain, symmetry, register_on, similarity)

@@ -22,7 +22,7 @@ _FINE_PX = 128  # resolution of the refinement, along the longer side of the sli
 _COARSE_PX = 64  # and of the search
 _SMOOTHING_PX = 1.0  # of the refinement's pixels: linear interpolation smooths less than that
 _SHEAR_LIMIT = 0.3
-_NCC_SLACK = 1e-3
+_NCC_SLACK = 0.05  # the best line for most of the head need not be the best for all of it
 
 
 @dataclass(frozen=True)
@@ -96,11 +96,13 @@ def fit_reflection(
     lowest_ncc = _ncc(fine, searched) - _NCC_SLACK
     problems: list[str] = []
     for shear in (True, False) if model == "affine" else (False,):
-        # Far from the solution most differences are large: none may be weighted down there.
-        rough = refine_reflection(coarse, searched, shear=shear, robust=False)
-        refined = refine_reflection(
-            fine, rough.reflection, shear=shear, robust=similarity == "robust"
-        )
+        # Far from the solution most differences are large: none may be weighted down there. Near
+        # it, their scale is that of the noise; a second round takes it where the first ended.
+        refined = refine_reflection(coarse, searched, shear=shear, robust=False)
+        for _ in range(2 if similarity == "robust" else 1):
+            refined = refine_reflection(
+                fine, refined.reflection, shear=shear, robust=similarity == "robust"
+            )
         ncc = _ncc(fine, refined.reflection)
         problem = _problem(refined, ncc, lowest_ncc)
         if problem is None:
