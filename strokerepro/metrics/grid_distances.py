@@ -19,6 +19,7 @@ from strokerepro.metrics.component_surfaces import ComponentSurfaces
 from strokerepro.metrics.surface import Spacing, surface
 
 _Values = npt.NDArray[np.float64]
+_STRIDE = 8
 
 
 class SurfaceGroup(NamedTuple):
@@ -94,13 +95,15 @@ def hausdorff_distances(
             row[group.columns] = np.fmax(row[group.columns], farthest)
         nearest = np.full((n_sizes, len(truth_points)), np.inf)
         for group in groups:
-            within = nearest[group.columns]  # a view
             # A point of the reference that is near enough already decides nothing any more.
-            searched = np.flatnonzero((within > row[group.columns, None]).any(axis=0))
+            within, known = nearest[group.columns], row[group.columns, None]  # within: a view
+            searched = np.flatnonzero((within > known).any(axis=0))
             if searched.size:
                 points = _points(group.voxels, truth.shape, spacing_mm)
                 tree = cKDTree(points, compact_nodes=False, balanced_tree=False)
-                distance, _ = tree.query(truth_points[searched])
+                distance = _upper_bounds(tree, truth_points[searched])
+                far = (np.minimum(within[:, searched], distance) > known).any(axis=0)
+                distance[far], _ = tree.query(truth_points[searched[far]])
                 within[:, searched] = np.minimum(within[:, searched], distance)
         row[:] = np.maximum(row, nearest.max(axis=1))  # NaN where there is no group
     return result
@@ -110,3 +113,16 @@ def _points(voxels: npt.NDArray[np.int64], shape: tuple[int, ...], spacing_mm: S
     """Positions of voxels given by flat indices, ``(N, 3)``."""
     indices = np.unravel_index(voxels, shape)
     return np.stack([index * step for index, step in zip(indices, spacing_mm, strict=True)], 1)
+
+
+def _upper_bounds(tree: cKDTree, points: _Values) -> _Values:
+    """Distances that are not exceeded: to the nearest target of one point in eight, and there.
+
+    Surface voxels in raster order mostly stand beside each other, so these bounds settle most of
+    them at an eighth of the searches.
+    """
+    chosen = points[::_STRIDE]
+    distance = np.asarray(tree.query(chosen)[0])
+    via = np.arange(len(points)) // _STRIDE
+    bounds: _Values = distance[via] + np.linalg.norm(points - chosen[via], axis=1)
+    return bounds
