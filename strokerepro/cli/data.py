@@ -11,6 +11,7 @@ import typer
 from strokerepro.cli.output import print_json, print_table
 from strokerepro.cohort import load_cohort
 from strokerepro.experiment import summarise_phantom
+from strokerepro.experiment.information_content import write_information
 from strokerepro.manifest import fetch as fetch_archive
 from strokerepro.manifest import load_manifest, manifest_names, verify
 from strokerepro.phantom import KINDS, make_cohort
@@ -79,3 +80,13 @@ def describe(
     with progress_bar(f"phantom {name}", "case") as advance:
         cohort = load_cohort(name, root or None, progress=advance)
     print(f"written to {summarise_phantom(cohort, out)}")
+
+
+@phantom_app.command("information")
+def information(
+    out: Annotated[Path, typer.Option(help="Results folder to write to.")],
+) -> None:
+    """Measure which images of the CT-perfusion phantom know the lesion, cause by cause (slow)."""
+    with progress_bar("phantom information", "case") as advance:
+        path = write_information(out, progress=advance)
+    print(f"written to {path}")
