@@ -13,6 +13,8 @@ import nibabel as nib
 import numpy as np
 import numpy.typing as npt
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from smir_cohort import (
     JULY,
     JUNE,
@@ -26,6 +28,7 @@ from smir_cohort import (
 )
 
 from strokerepro.cohort import load_cohort, patient_folds, read_case_dir, read_folds
+from strokerepro.cohort.series import read_series
 from strokerepro.errors import InputError
 from strokerepro.files import bundled
 from strokerepro.manifest import Manifest, load_manifest, verify
@@ -242,6 +245,49 @@ def test_a_series_on_another_grid_is_refused(root: Path) -> None:
     replaced(find_smir(root, 1, "CT_4DPWI"), series, spacing_mm=(10.0, 0.8203, 0.8203))
     with pytest.raises(InputError, match=r"CT_4DPWI.*with spacing"):
         load_cohort("isles2018", root, modalities=["ctp"])[0]
+
+
+HEADER_BYTES = 352
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    changes=st.lists(st.tuples(st.integers(0, HEADER_BYTES - 1), st.integers(0, 255)), max_size=6),
+    kept=st.integers(0, HEADER_BYTES + 200),
+)
+def test_no_header_makes_reading_a_series_fail_otherwise_than_as_bad_input(
+    tmp_path_factory: pytest.TempPathFactory, changes: list[tuple[int, int]], kept: int
+) -> None:
+    """Whatever a header holds, a series is read with a positive time step or refused."""
+    path = tmp_path_factory.mktemp("fuzz") / "series.nii"
+    write_smir(path, np.ones((3, 2, 4, 5), np.float32))
+    content = bytearray(path.read_bytes())
+    for position, value in changes:
+        content[position] = value
+    path.write_bytes(content[:kept] if kept % 3 == 0 else content)
+    try:
+        series, _ = read_series(path, path.parent)
+    except InputError:
+        return
+    assert series.array.ndim == 4
+    assert len(series.array) > 1
+    assert 0 < series.dt_s < float("inf")
+
+
+@settings(max_examples=100, deadline=None)
+@given(text=st.text(max_size=60) | st.sampled_from(["[" * 100_000, '{"VolumeTiming": 1}']))
+def test_no_sidecar_makes_reading_a_series_fail_otherwise_than_as_bad_input(
+    tmp_path_factory: pytest.TempPathFactory, text: str
+) -> None:
+    """A file beside the series may hold anything."""
+    path = tmp_path_factory.mktemp("fuzz") / "series.nii"
+    write_smir(path, np.ones((3, 2, 4, 5), np.float32))
+    path.with_suffix(".json").write_text(text, encoding="utf-8")
+    try:
+        series, _ = read_series(path, path.parent)
+    except InputError:
+        return
+    assert series.dt_s == 1.0
 
 
 # --- bad input ----------------------------------------------------------------------------------

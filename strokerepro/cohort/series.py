@@ -61,7 +61,10 @@ def read_series(path: Path, root: Path) -> tuple[Series, Volume]:
 def _step_s(path: Path, image: Any, time_points: int) -> float:
     announced = _announced_step_s(path, time_points)
     stated = float(image.header.get_zooms()[-1])
-    unit = image.header.get_xyzt_units()[1]
+    try:
+        unit = image.header.get_xyzt_units()[1]
+    except KeyError as error:
+        unit = f"unit {error}"
     if not 0 <= stated < float("inf") or unit not in _PER_SECOND:
         raise InputError(
             f"{path.name} with a time step of {stated} ({unit})",
@@ -89,7 +92,7 @@ def _announced_step_s(path: Path, time_points: int) -> float | None:
         content = json.loads(sidecar.read_text(encoding="utf-8"))
         times = next((content[key] for key in _TIMES if key in content), None)
         starts_s = None if times is None else [float(time) for time in times]
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError, OverflowError, RecursionError) as error:
         raise InputError(f"{sidecar.name}: {error}", "a JSON object", "correct the file") from error
     if starts_s is None:
         return None
