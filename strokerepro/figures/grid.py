@@ -16,6 +16,7 @@ _TILE_INCHES = 1.75
 _TITLE_INCHES = 0.27  # above each row, and above all of them
 _FOOT_INCHES = 0.25
 _MARGIN_PX = 3  # around the head
+_COLOURS = 64
 
 
 def image_grid(
@@ -72,7 +73,7 @@ def image_grid(
     }
     for axis, (name, image) in zip(axes, shown.items(), strict=False):
         grey = to_grey(image[None], (windows or {}).get(name))[0]
-        axis.imshow(grey[head], cmap="gray", vmin=0, vmax=255)
+        axis.imshow(grey[head], cmap="gray", vmin=0, vmax=255, interpolation="nearest")
         axis.set_title(name, fontsize=9, pad=3)
         for mask, colour in masks.values():
             if mask.any():
@@ -84,7 +85,7 @@ def image_grid(
     if title:
         figure.suptitle(title, fontsize=10)
     figure.tight_layout(rect=(0, _FOOT_INCHES / height, 1, 1), pad=0.3)
-    return picture_of(figure, alt or f"{title or 'Slices'}: {_listed(list(images))}.")
+    return picture_of(figure, alt or f"{title or 'Slices'}: {_listed(list(images))}.", _COLOURS)
 
 
 def _check_slices(slices: Mapping[str, NDArray[Any]]) -> None:

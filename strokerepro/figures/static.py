@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
 from strokerepro.errors import InputError
 from strokerepro.figures.encode import CONVENTION, to_display, to_grey
@@ -45,12 +46,27 @@ class Picture:
         return {"image/png": content, "text/plain": self.alt}, {"image/png": {"alt": self.alt}}
 
 
-def picture_of(figure: Figure, alt: str) -> Picture:
-    """Write a matplotlib figure as a PNG with alternative text."""
+def picture_of(figure: Figure, alt: str, colours: int | None = None) -> Picture:
+    """Write a matplotlib figure as a PNG with alternative text.
+
+    Parameters
+    ----------
+    figure
+        What to write.
+    alt
+        What it shows.
+    colours
+        Reduce it to so many colours, which takes a quarter of the bytes where most is grey.
+    """
     buffer = io.BytesIO()
     # Without the library's version in the file, the same picture has the same bytes.
     figure.savefig(buffer, format="png", metadata={"Software": None})
-    return Picture(buffer.getvalue(), alt)
+    if colours is None:
+        return Picture(buffer.getvalue(), alt)
+    reduced = io.BytesIO()
+    palette = Image.open(buffer).convert("RGB").quantize(colours, dither=Image.Dither.NONE)
+    palette.save(reduced, format="png", optimize=True)
+    return Picture(reduced.getvalue(), alt)
 
 
 def static_overview(
