@@ -117,5 +117,7 @@ def array_sha256(volume: NDArray[Any]) -> str:
     """SHA-256 of an integer volume: type, shape and little-endian values in Fortran order."""
     code = _LITTLE_ENDIAN[str(volume.dtype)]
     digest = hashlib.sha256(f"{volume.dtype}{volume.shape}".encode())
-    digest.update(volume.astype(code).tobytes(order="F"))
+    # The last axis is the slowest in Fortran order; part by part, no copy of a series is made.
+    for part in np.moveaxis(volume, -1, 0):
+        digest.update(part.astype(code).tobytes(order="F"))
     return digest.hexdigest()
