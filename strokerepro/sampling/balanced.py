@@ -104,10 +104,8 @@ class BalancedPatches:
         rng = np.random.default_rng([seed, _SELECTION]) if selection == "random" else None
         positions, is_lesion, is_repeat = [], [], []
         healthy_only = kind == "balanced" and negatives == "healthy"
-        for case_id, voxels in zip(
-            store.case_ids, case_voxels(store, healthy_only=healthy_only), strict=True
-        ):
-            lesion, other = voxels
+        voxels = case_voxels(store, healthy_only=healthy_only)
+        for case_id, (lesion, other) in zip(store.case_ids, voxels, strict=True):
             n_lesion = per_case // 2 if kind == "balanced" and len(lesion) else 0
             if len(other) == 0:
                 raise _no_negatives(case_id)
