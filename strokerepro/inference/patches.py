@@ -14,9 +14,9 @@ from torch import Tensor
 from strokerepro.errors import InputError, UsageError
 from strokerepro.inference.probability import lesion_probability
 
-# Patches a forward pass. On a CPU the maps of larger batches leave its caches: 256 take 1.4 times
-# as long a patch. On a GPU small batches leave it idle.
-CPU_BATCH = 64
+# Patches a forward pass. On a CPU larger batches leave its caches (256 take 1.4 times as long a
+# patch) and 64 already need fresh memory for each map. On a GPU small batches leave it idle.
+CPU_BATCH = 32
 GPU_BATCH = 256
 
 
@@ -53,7 +53,7 @@ def predict_patches(
     step_px
         Distance of neighbouring centres, at most half the patch so that no voxel is left out.
     batch
-        Patches a forward pass; None: 64 on a CPU, 256 elsewhere. It bounds the memory.
+        Patches a forward pass; None: 32 on a CPU, 256 elsewhere. It bounds the memory.
 
     Returns
     -------

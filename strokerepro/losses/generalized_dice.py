@@ -124,8 +124,8 @@ class _FusedLoss(Function):
         slope.mul_(probability).sub_(sign, alpha=ctx.ce_slope)
         slope.addcmul_(slope, probability, value=-1)
         by_logits = torch.empty_like(logits)
-        by_logits[:, 1] = slope.mul_(grad)
-        by_logits[:, 0] = slope.neg_()
+        torch.mul(slope, grad, out=by_logits[:, 1])
+        torch.neg(by_logits[:, 1], out=by_logits[:, 0])
         return by_logits, None, None, None, None
 
 
