@@ -175,15 +175,12 @@ class TestWindow:
         """The CPU's slice copies and the GPU's gather cut the same, also far outside."""
         store = Store.from_cases(two_cases(channels), "cpu", margin_px)
         places = torch.tensor(corners)
-        for stack in (store.images, store.labels):
-            copied, gathered = (
-                cut(stack, places, size_px) for cut in (copy_windows, gather_windows)
-            )
-            assert torch.equal(copied, gathered)
-        corner = places + torch.tensor([0, margin_px, margin_px])
-        assert torch.equal(
-            store.window(places, size_px)[1], copy_windows(store.labels, corner, size_px)
-        )
+        stacks = (store.images, store.labels)
+        copied, gathered = (cut(stacks, places, size_px) for cut in (copy_windows, gather_windows))
+        for ours, theirs in zip(copied, gathered, strict=True):
+            assert torch.equal(ours, theirs)
+        _, labels = store.window(places - torch.tensor([0, margin_px, margin_px]), size_px)
+        assert torch.equal(labels, copied[1])
 
     def test_a_window_larger_than_the_slices_is_filled_with_zeros(self):
         """A 12-px window around a 4 x 4 slice with a margin of 1 px."""

@@ -154,7 +154,7 @@ class Store:
         cut = copy_windows if self.device.type == "cpu" else gather_windows
         margin = torch.tensor([0, self.margin_px, self.margin_px])
         places = (corners + margin.to(corners.device)).to(self.device, non_blocking=True)
-        images, labels = cut(self.images, places, size_px), cut(self.labels, places, size_px)
+        images, labels = cut((self.images, self.labels), places, size_px)
         return images.permute(0, 3, 1, 2), labels  # (B, h, w, C) -> (B, C, h, w)
 
 

@@ -6,17 +6,19 @@ magnitude faster than a gather by pixel index; on a GPU that gather is the fast 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
 
-def copy_windows(stack: Tensor, corners: Tensor, size_px: int) -> Tensor:
-    """Cut windows on the CPU by copying rows.
+def copy_windows(stacks: Sequence[Tensor], corners: Tensor, size_px: int) -> list[Tensor]:
+    """Cut the same windows out of several stacks on the CPU, by copying rows.
 
     Parameters
     ----------
-    stack
-        Slices, ``(S, Y, X, ...)``, on the CPU.
+    stacks
+        Slices of one size, ``(S, Y, X, ...)`` each, on the CPU.
     corners
         ``(B, 3)`` int64 ``[slice, y, x]`` of the first pixel; y and x may lie outside.
     size_px
@@ -24,40 +26,52 @@ def copy_windows(stack: Tensor, corners: Tensor, size_px: int) -> Tensor:
 
     Returns
     -------
-    Tensor
-        ``(B, size, size, ...)``, which owns its memory.
+    list of Tensor
+        ``(B, size, size, ...)`` each, which own their memory.
     """
-    height, width = stack.shape[1:3]
+    height, width = stacks[0].shape[1:3]
     index, y, x = corners.unbind(1)
     inside = (y >= 0) & (y <= height - size_px) & (x >= 0) & (x <= width - size_px)
-    if inside.any():
-        first_pixel = ((index * height + y) * width + x).where(inside, 0)
-        windows = _all_windows(stack, size_px).index_select(0, first_pixel)
-    else:
-        windows = stack.new_empty(len(corners), size_px, size_px, *stack.shape[3:])
-    # NumPy views of the same memory: a slice costs a third of a torch slice.
-    source, target = stack.numpy(), windows.numpy()
+    first_pixel = ((index * height + y) * width + x).where(inside, 0)
     crossing = (~inside).nonzero()[:, 0]
-    for window, corner in zip(crossing.tolist(), corners[crossing].tolist(), strict=True):
-        to_y, from_y = _overlap(corner[1], size_px, height)
-        to_x, from_x = _overlap(corner[2], size_px, width)
-        target[window, : to_y.start] = target[window, to_y.stop :] = 0
-        target[window, to_y, : to_x.start] = target[window, to_y, to_x.stop :] = 0
-        target[window, to_y, to_x] = source[corner[0], from_y, from_x]
-    return windows
+    placed = zip(crossing.tolist(), corners[crossing].tolist(), strict=True)
+    parts = [
+        (
+            row,
+            corner[0],
+            *_overlap(corner[1], size_px, height),
+            *_overlap(corner[2], size_px, width),
+        )
+        for row, corner in placed
+    ]
+    batch = []
+    for stack in stacks:
+        if len(parts) < len(corners):
+            windows = _all_windows(stack, size_px).index_select(0, first_pixel)
+        else:
+            windows = stack.new_empty(len(corners), size_px, size_px, *stack.shape[3:])
+        # NumPy views of the same memory: a slice costs a third of a torch slice.
+        source, target = stack.numpy(), windows.numpy()
+        for row, slice_index, to_y, from_y, to_x, from_x in parts:
+            target[row, : to_y.start] = target[row, to_y.stop :] = 0
+            target[row, to_y, : to_x.start] = target[row, to_y, to_x.stop :] = 0
+            target[row, to_y, to_x] = source[slice_index, from_y, from_x]
+        batch.append(windows)
+    return batch
 
 
-def gather_windows(stack: Tensor, corners: Tensor, size_px: int) -> Tensor:
-    """Cut windows by one index gather on any device.
+def gather_windows(stacks: Sequence[Tensor], corners: Tensor, size_px: int) -> list[Tensor]:
+    """Cut the same windows out of several stacks by one index gather each, on any device.
 
     Rows and columns outside are clamped onto the outermost ones of the stack, which must be zero.
     Parameters and result as for `copy_windows`.
     """
-    height, width = stack.shape[1:3]
+    height, width = stacks[0].shape[1:3]
     offset = torch.arange(size_px, device=corners.device)
+    index = corners[:, 0, None, None]
     y = (corners[:, 1, None] + offset).clamp(0, height - 1)[:, :, None]
     x = (corners[:, 2, None] + offset).clamp(0, width - 1)[:, None, :]
-    return stack[corners[:, 0, None, None], y, x]
+    return [stack[index, y, x] for stack in stacks]
 
 
 def _all_windows(stack: Tensor, size_px: int) -> Tensor:
