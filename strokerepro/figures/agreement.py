@@ -191,5 +191,6 @@ def dual_axis_curves(
     finish(figure, alt or f"Curves over epochs: {names}.", showlegend=True)
     figure.update_xaxes(title="epoch")
     figure.update_yaxes(title=left_title, secondary_y=False)
-    figure.update_yaxes(title=right_title, secondary_y=True, showgrid=False)
+    # Ticks of its own: plotly would take the left axis's places, with odd numbers there.
+    figure.update_yaxes(title=right_title, secondary_y=True, showgrid=False, tickmode="auto")
     return figure
