@@ -121,7 +121,9 @@ _IN_ML = {
     "min_sizes": (0.05, 0.5, 1.0, 1.5, 2.0, 2.5),
     "ensemble_min_size": 1.0,
 }
-_HALF_MATRIX = {**_IN_ML, "matrix_divisor": 2}
+# The shift of the elastic deformation is the same in pixels at every patch size, so half of it is
+# the same in millimetres on pixels twice as large.
+_HALF_MATRIX = {**_IN_ML, "matrix_divisor": 2, "elastic_alpha": 1.25}
 #: What each profile replaces. `full` keeps the paper's network, `paper` the text.
 PROFILES: Mapping[str, Mapping[str, Any]] = {
         "smoke": {
