@@ -15,7 +15,7 @@ from strokerepro.experiment.information_content import (
     write_information,
 )
 from strokerepro.experiment.information_variants import shifted, variants
-from strokerepro.experiment.information_voxels import case_in_memory
+from strokerepro.experiment.information_voxels import Voxels, case_in_memory
 from strokerepro.phantom.anatomy import Grid
 from strokerepro.phantom.config import describe
 from strokerepro.phantom.ctp import CtpCase
@@ -145,6 +145,27 @@ def test_the_image_that_shows_the_lesion_knows_it(found: dict[str, Any]) -> None
     assert rows["all"]["maps"]["value"] > 0.95
     assert rows["base"]["gap"]["value"] > 0.4
     assert rows["all"]["gap"]["value"] == pytest.approx(0, abs=0.05)
+
+
+def test_no_patient_is_predicted_from_himself(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two slabs of a patient fall into the same fold."""
+
+    class Remembers:
+        def __init__(self, features: np.ndarray) -> None:
+            self.seen = set(features[:, 0])
+
+        def predict_proba(self, features: np.ndarray) -> np.ndarray:
+            assert not self.seen & set(features[:, 0])
+            return np.random.default_rng(0).random((len(features), 2))
+
+    monkeypatch.setattr(information_content, "_fitted", lambda rows, _: Remembers(rows))
+    patients = [1, 1, 2, 3, 3, 4, 5, 6]
+    rows = {name: np.ones((20, 1), np.float32) for name in ("maps", "dwi")}
+    voxels = [
+        Voxels(n, {k: n * v for k, v in rows.items()}, np.arange(20) < 5, {}) for n in patients
+    ]
+    scores = information_content._scores(voxels, information_content._INPUTS, seed=0)
+    assert 0 < scores["maps"]["value"] < 1
 
 
 def test_scores_lie_in_their_intervals_and_the_gap_is_their_difference(
