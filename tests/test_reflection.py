@@ -311,6 +311,31 @@ def test_bad_values_and_shapes_are_refused() -> None:
         fit_reflection(volume[1], (1.8, 1.8))
 
 
+def test_an_image_too_small_to_mirror_is_refused() -> None:
+    """Fewer than 8 pixels across are no head."""
+    with pytest.raises(InputError, match="8 pixels or more"):
+        fit_reflection(np.eye(40, 7, dtype=np.float32)[None], (1.0, 1.0))
+
+
+@settings(max_examples=15, deadline=None)
+@given(
+    shape=st.tuples(st.integers(1, 3), st.integers(8, 40), st.integers(8, 40)),
+    spacing_yx_mm=st.tuples(st.floats(0.2, 5), st.floats(0.2, 5)),
+    filled=st.floats(0.0, 1),
+    seed=st.integers(0, 999),
+)
+def test_any_image_with_contrast_has_a_finite_line(
+    shape: tuple[int, int, int], spacing_yx_mm: tuple[float, float], filled: float, seed: int
+) -> None:
+    """Noise of either sign in one pixel, a few or all: no error, no bad number."""
+    rng = np.random.default_rng(seed)
+    volume = np.where(rng.random(shape) < filled, rng.normal(0, 100, shape), 0).astype(np.float32)
+    volume[0, 3, 4] = 50
+    fit = fit_reflection(volume, spacing_yx_mm)
+    assert np.isfinite(fit.reflection.matrix).all()
+    assert np.isfinite(fit.ncc)
+
+
 def test_a_fit_that_leans_too_far_falls_back_and_says_so() -> None:
     """A shear of 0.5 is no head: the rigid fit is returned with a note."""
     fit = fit_reflection(head(Reflection(shear=0.5)), (1.8, 1.8), model="affine")

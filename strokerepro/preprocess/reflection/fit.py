@@ -20,6 +20,7 @@ Similarity = Literal["robust", "ncc"]
 
 _FINE_PX = 128  # resolution of the refinement, along the longer side of the slice
 _COARSE_PX = 64  # and of the search
+_SMALLEST_PX = 8  # of either side, at any resolution
 _SMOOTHING_PX = 1.0  # of the refinement's pixels: linear interpolation smooths less than that
 _SHEAR_LIMIT = 0.3
 _NCC_SLACK = 0.05  # the best line for most of the head need not be the best for all of it
@@ -119,10 +120,11 @@ def _pyramid(
     volume: Float, spacing_yx_mm: tuple[float, float]
 ) -> tuple[InPlaneImage, InPlaneImage]:
     """Smoothed slices for the refinement; their mean, coarser and uncropped, for the search."""
-    if volume.ndim != 3 or not np.isfinite(volume).all():
+    flat = volume.ndim != 3 or min(volume.shape[1:]) < _SMALLEST_PX
+    if flat or not np.isfinite(volume).all():
         raise InputError(
             f"an image of shape {volume.shape} with {np.sum(~np.isfinite(volume))} bad values",
-            "finite values (Z, Y, X)",
+            f"finite values (Z, Y, X), {_SMALLEST_PX} pixels or more a side",
             "check the image that the mirror line is fitted to",
         )
     if not np.ptp(volume) > 0:
@@ -131,13 +133,17 @@ def _pyramid(
             "a head to fit a mirror line to",
             "check the image",
         )
-    longest = max(volume.shape[1:])
-    factor = max(1, longest // _FINE_PX)
-    shrunk = InPlaneImage.of(volume, spacing_yx_mm).shrunk(factor)
+    whole = InPlaneImage.of(volume, spacing_yx_mm)
+    shrunk = whole.shrunk(_factor(whole, _FINE_PX))
     smooth = ndimage.gaussian_filter(shrunk.values.numpy(), (0, _SMOOTHING_PX, _SMOOTHING_PX))
     fine = InPlaneImage(torch.from_numpy(smooth), shrunk.x_mm, shrunk.y_mm)
-    coarse = fine.mean_slice().shrunk(max(1, max(smooth.shape[1:]) // _COARSE_PX))
+    coarse = fine.mean_slice().shrunk(_factor(fine, _COARSE_PX))
     return fine.cropped(), coarse
+
+
+def _factor(image: InPlaneImage, target_px: int) -> int:
+    sides = image.values.shape[1:]
+    return max(1, min(max(sides) // target_px, min(sides) // _SMALLEST_PX))
 
 
 def _ncc(image: InPlaneImage, reflection: Reflection) -> float:
