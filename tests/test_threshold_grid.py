@@ -133,6 +133,21 @@ def test_a_component_that_goes_uncovers_the_surface_below_it():
     np.testing.assert_allclose(grid.hd_mm, [[5.0, 0.0, NAN]])
 
 
+def test_a_component_of_exactly_the_size_still_covers_its_neighbour():
+    """The same plates; the truth is their surface and the very middle, 3 px of 0.8 mm from it.
+
+    At the size of the small plates the middle stays covered. One voxel more, and the small
+    plates are gone, a slice distance from what is left.
+    """
+    probability = np.zeros((3, 7, 7))
+    probability[1], probability[::2, 1:6, 1:6] = 0.9, 0.9
+    truth = probability > 0
+    truth[1, 1:6, 1:6] = False
+    truth[1, 3, 3] = True
+    grid = assert_cells_equal(probability, truth, (0.5,), (25, 26), "2d8")
+    np.testing.assert_allclose(grid.hd_mm, [[2.4, 5.0]])
+
+
 # ------------------------------------------------------------------ every cell
 
 VOLUMES = st.tuples(st.integers(1, 3), st.integers(1, 7), st.integers(1, 7)).flatmap(
