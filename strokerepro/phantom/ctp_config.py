@@ -36,7 +36,7 @@ class TimingConfig:
     )
     growth_sd: Annotated[float, Knob("SD of the log threshold at the median gap", "A")] = 0.12
     growth_exponent: Annotated[float, Knob("1, growth with the gap", "A")] = 0.5
-    shift_sd_mm: Annotated[float, Knob("mm in x and in y at the median gap", "A")] = 2.0
+    shift_sd_mm: Annotated[float, Knob("mm in x and in y at the median gap", "fit-ctp")] = 2.5
     shift_exponent: Annotated[float, Knob("1, mis-registration with the gap", "A")] = 0.25
 
 
@@ -44,40 +44,41 @@ class TimingConfig:
 class OcclusionConfig:
     """The occluded artery and the flow, volume and delay of its territory."""
 
-    site_shares: Annotated[Shares, Knob("1", "A")] = (
-        ("M1", 0.30),
+    site_shares: Annotated[Shares, Knob("1", "fit-ctp")] = (
+        ("M1", 0.17),
         ("M1-distal", 0.12),
-        ("M2-superior", 0.15),
-        ("M2-inferior", 0.13),
-        ("M3", 0.16),
-        ("ICA-T", 0.07),
-        ("ACA", 0.04),
+        ("M2-superior", 0.19),
+        ("M2-inferior", 0.18),
+        ("M3", 0.25),
+        ("ICA-T", 0.03),
+        ("ACA", 0.03),
         ("LSA", 0.03),
     )
     border_noise: Annotated[Pair, Knob("mm: amplitude, sigma of the territory border", "A")] = (
         5.0,
         12.0,
     )
-    retreat_mm: Annotated[Pair, Knob("mm that collaterals save at the border, range", "A")] = (
-        3.0,
-        18.0,
-    )
-    branch_radius_mm: Annotated[Pair, Knob("mm, range, of the disc of an M3 branch", "A")] = (
-        20.0,
-        38.0,
+    retreat_mm: Annotated[
+        Pair, Knob("mm that collaterals save at the border, range", "fit-ctp")
+    ] = (8.0, 22.0)
+    branch_radius_mm: Annotated[Pair, Knob("mm, range, of the disc of an M3 branch", "fit-ctp")] = (
+        16.0,
+        32.0,
     )
     midline_slope: Annotated[float, Knob("mm of margin per mm from the midline", "A")] = 3.0
-    collateral_depth_mm: Annotated[Pair, Knob("mm median; SD of the logarithm", "A")] = (
+    collateral_depth_mm: Annotated[Pair, Knob("mm median; SD of the logarithm", "fit-ctp")] = (
         10.0,
-        0.45,
+        0.25,
     )
     end_artery_exponent: Annotated[float, Knob("1, of the lenticulostriate severity", "A")] = 1.6
-    core_flow: Annotated[Pair, Knob("1, range of the relative flow at full severity", "A")] = (
-        0.02,
-        0.17,
-    )
-    flow_noise: Annotated[Triple, Knob("log amplitude; weights fine, coarse", "A")] = (
-        0.38,
+    branch_scale: Annotated[
+        float, Knob("1, both of these lengths beyond a branch over those beyond a trunk", "fit-ctp")
+    ] = 0.55
+    core_flow: Annotated[
+        Pair, Knob("1, range of the relative flow at full severity", "fit-ctp")
+    ] = (0.04, 0.14)
+    flow_noise: Annotated[Triple, Knob("log amplitude; weights fine, coarse", "fit-ctp")] = (
+        0.5,
         0.8,
         0.6,
     )
@@ -98,9 +99,9 @@ class OcclusionConfig:
         1.08,
         1.0,
     )
-    delay_s: Annotated[Pair, Knob("s median at full severity; SD of the logarithm", "A")] = (
-        5.8,
-        0.33,
+    delay_s: Annotated[Pair, Knob("s median at full severity; SD of the logarithm", "fit-ctp")] = (
+        4.8,
+        0.42,
     )
     delay_noise: Annotated[Pair, Knob("relative amplitude; mm", "A")] = (0.25, 10.0)
     delay_noise_limits: Annotated[Pair, Knob("1", "A")] = (0.4, 1.8)
@@ -123,7 +124,7 @@ class RestConfig:
     cbf_sd_ml_100g_min: Annotated[Pair, Knob("ml/100 g/min, between patients", "A")] = (6.0, 3.0)
     cbv_ml_100g: Annotated[Pair, Knob("ml/100 g, mean", "S3")] = (3.5, 1.9)
     cbv_sd_ml_100g: Annotated[Pair, Knob("ml/100 g, between patients", "A")] = (0.3, 0.2)
-    texture: Annotated[Pair, Knob("log amplitude; mm, drawn slice by slice", "A")] = (0.14, 5.0)
+    texture: Annotated[Pair, Knob("log amplitude; mm, drawn slice by slice", "A")] = (0.09, 5.0)
     trend: Annotated[Pair, Knob("log amplitude; mm", "A")] = (0.07, 20.0)
     mtt_limits_s: Annotated[Pair, Knob("s", "A")] = (1.5, 26.0)
     delay_s: Annotated[float, Knob("s after the measured artery", "A")] = 0.9
@@ -140,13 +141,13 @@ class FateConfig:
     """Which tissue is dead when the DWI is made; CTP does not see these draws."""
 
     threshold: Annotated[Pair, Knob("relative flow, median; SD of the logarithm", "fit-ctp")] = (
-        0.27,
-        0.55,
+        0.265,
+        0.50,
     )
     threshold_per_h: Annotated[float, Knob("1/h, rise with the time since onset", "A")] = 0.05
     threshold_at_h: Annotated[float, Knob("h since onset of the stated threshold", "A")] = 3.0
-    vulnerability: Annotated[Triple, Knob("log amplitude; weights fine, coarse", "A")] = (
-        0.70,
+    vulnerability: Annotated[Triple, Knob("log amplitude; weights fine, coarse", "fit-ctp")] = (
+        1.1,
         0.8,
         0.6,
     )

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
+from scipy import ndimage
 from scipy.special import expit
 
 from strokerepro.phantom.atlas import COARSE_STEP_MM, Atlas
@@ -15,6 +16,8 @@ from strokerepro.phantom.lattice import BOX_START_MM, FloatArray, Lattice
 from strokerepro.phantom.susceptibility import air_mask
 
 _EDGE_MM = 0.8  # over which one layer passes into the next
+_BLUR_NODES = 1.2
+_SHARPNESS = 4.0
 
 
 @dataclass(frozen=True)
@@ -103,6 +106,14 @@ def draw_head(rng: np.random.Generator, onset_h: float, config: HeadConfig) -> H
 
 @lru_cache(maxsize=2)
 def load_air(config: SusceptibilityConfig, atlas: Atlas) -> Lattice:
-    """Share of air around the head and in its cavities, in template space."""
-    air = air_mask(config, atlas).astype(np.uint8)
+    """Air around the head and in its cavities, in template space; the surface is at 0.5.
+
+    The mask's steps are blurred away; :func:`air_share` makes the edge sharp again.
+    """
+    air = ndimage.gaussian_filter(air_mask(config, atlas).astype(np.float64), _BLUR_NODES)
     return Lattice(air, BOX_START_MM, COARSE_STEP_MM)
+
+
+def air_share(blurred: FloatArray) -> FloatArray:
+    """Share of air, 0 to 1, from values of :func:`load_air`."""
+    return np.asarray(np.clip(0.5 + _SHARPNESS * (blurred - 0.5), 0.0, 1.0))

@@ -24,6 +24,7 @@ SITE_TERRITORIES: dict[str, tuple[str, ...]] = {
     "ACA": ("ACA",),
     "LSA": ("LSA",),
 }
+BRANCHES = ("M2-superior", "M2-inferior", "M3", "LSA")
 
 
 @dataclass(frozen=True)
@@ -137,8 +138,11 @@ def draw_occlusion(rng: np.random.Generator, config: OcclusionConfig) -> Occlusi
     edges = np.cumsum(shares)
     site = names[int(np.searchsorted(edges, rng.random() * edges[-1], side="right"))]
     territories = SITE_TERRITORIES[site] or (_M2[int(rng.random() < 0.5)],)
-    margin = _margin(rng, site, territories, config)
-    depth = config.collateral_depth_mm[0] * np.exp(rng.normal(0.0, config.collateral_depth_mm[1]))
+    # The smaller a territory, the shorter the way that collaterals have to reach into it.
+    scale = config.branch_scale if site in BRANCHES else 1.0
+    margin = _margin(rng, site, territories, scale, config)
+    median_mm, log_sd = config.collateral_depth_mm
+    depth = scale * median_mm * np.exp(rng.normal(0.0, log_sd))
     core_flow = float(rng.uniform(*config.core_flow))
     delay = config.delay_s[0] * np.exp(rng.normal(0.0, config.delay_s[1]))
     fine_mm, coarse_mm = config.flow_noise_sigma_mm
@@ -164,14 +168,18 @@ def draw_occlusion(rng: np.random.Generator, config: OcclusionConfig) -> Occlusi
 
 
 def _margin(
-    rng: np.random.Generator, site: str, territories: tuple[str, ...], config: OcclusionConfig
+    rng: np.random.Generator,
+    site: str,
+    territories: tuple[str, ...],
+    scale: float,
+    config: OcclusionConfig,
 ) -> FloatArray:
     """Margin ``(N,)`` in mm at the nodes, on both sides alike but for the noise."""
     nodes = nodes_mm()
     amplitude, sigma_mm = config.border_noise
     noise = gaussian_field(rng, sigma_mm, order=1).at(nodes)
     margin = nearest_mm(others(territories)) - nearest_mm(territories)
-    margin = margin + amplitude * noise - rng.uniform(*config.retreat_mm)
+    margin = margin + amplitude * noise - scale * rng.uniform(*config.retreat_mm)
     if site == "M3":
         points = FEEDING_POINTS[territories[0]]
         branch = np.asarray(points[int(rng.integers(len(points)))])

@@ -34,7 +34,7 @@ class Places:
     closed_mm
         ``(S, X, Y)`` depth in the closed brain mask, negative outside.
     air
-        ``(S, X, Y)`` share of air.
+        ``(S, X, Y)`` value of the lattice of air.
     """
 
     near: NDArray[np.bool_]

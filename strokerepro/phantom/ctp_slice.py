@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from strokerepro.phantom.atlas import Atlas
 from strokerepro.phantom.ctp_acquisition import Slab
 from strokerepro.phantom.ctp_config import CtpConfig
-from strokerepro.phantom.ctp_head import load_air
+from strokerepro.phantom.ctp_head import air_share, load_air
 from strokerepro.phantom.ctp_occlusion import Supply
 from strokerepro.phantom.ctp_patient import Patient, Stroke
 from strokerepro.phantom.ctp_places import Places, slice_places
@@ -118,7 +118,7 @@ def _plain_hu(
     """Attenuation ``(X, Y)`` without contrast, noise and texture."""
     head = patient.head
     layers = head.layers_hu(places.closed_mm)
-    layers += places.air * (head.config.air_hu - layers)
+    layers += air_share(places.air) * (head.config.air_hu - layers)
     parenchyma = tissue.normal[0] + tissue.normal[1]
     margin = stroke.fate.margin(places.points_mm, tissue.normal, supply)
     oedema = parenchyma * (1.0 - tissue.old) * head.oedema_hu(margin)
