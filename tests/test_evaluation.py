@@ -25,8 +25,9 @@ def case(number: int) -> SimpleNamespace:
     label[0, 0, : number + 1] = 1
     image = np.arange(2 * 32, dtype=np.float32).reshape(2, 2, 4, 4)
     return SimpleNamespace(
-        case_id=f"case_{number}", patient_id=f"p{number}", image=image, label=label
-    )
+        case_id=f"case_{number}", patient_id=f"p{number}", image=image, label=label,
+        notes=("no registration",) if number == 3 else (),
+    )  # fmt: skip
 
 
 class ToyMethod:
@@ -94,6 +95,11 @@ def test_masks_of_all_test_cases_are_kept_where_asked_for() -> None:
     assert {"mask/out/case_2", "mask/out/case_3"} <= set(kept)
     assert kept["mask/out/case_2"].sum() == 1
     assert not any(name.startswith("mask/") for name in evaluated(toy_recipe()).arrays)
+
+
+def test_what_went_wrong_in_a_preparation_is_noted_with_its_case() -> None:
+    """A reader of the record learns which test case was prepared otherwise."""
+    assert evaluated(toy_recipe()).notes == ["case_3: no registration"]
 
 
 def test_shown_cases_say_who_they_are_and_show_the_chosen_channel() -> None:

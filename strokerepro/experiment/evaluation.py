@@ -21,11 +21,12 @@ _SHOWN_SLICES = 9
 
 @dataclass
 class Evaluation:
-    """Rows, times and pictures of one run; see `strokerepro.records.RunRecord`."""
+    """Rows, times, pictures and notes of one run; see `strokerepro.records.RunRecord`."""
 
     rows: list[dict[str, Any]] = field(default_factory=list)
     timings_s: dict[str, dict[str, float]] = field(default_factory=dict)
     arrays: dict[str, np.ndarray] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -74,6 +75,7 @@ def evaluate(
         watch.lap("preprocess")
         prediction = trained.predict(prepared, fabric, variants=True)
         seconds.append({**watch.seconds, **prediction.seconds})
+        result.notes += [f"{prepared.case_id}: {note}" for note in prepared.notes]
         rows = _rows(recipe, prediction, prepared, "test")
         for row in rows:
             _set_arrays_aside(row, per_case)

@@ -209,7 +209,7 @@ def _train(
         fold=job.fold, n_folds=job.n_folds, seed=job.seed, key=job.key,
         settings=recipe.settings_dict(), splits=_split_ids(cohort, split), rows=result.rows,
         curves={name: [list(point) for point in curve] for name, curve in trained.curves.items()},
-        timings_s=result.timings_s, facts=dict(trained.facts), notes=list(trained.notes),
+        timings_s=result.timings_s, facts=dict(trained.facts), notes=[*trained.notes, *result.notes],
         wall_s=earlier_s + time.perf_counter() - started,
         peak_memory_mb=peak_memory_mb(fabric.device),
         **records.circumstances(fabric.device),

@@ -130,7 +130,7 @@ def _test(
         settings=recipe.settings_dict(),
         splits={"train": [], "val": [], "test": list(cohort.case_ids)}, rows=result.rows,
         curves={}, timings_s=result.timings_s, facts=dict(trained.facts) if len(loaded) > 1 else {},
-        notes=[f"trained as {stems}, tested on {len(cohort)} cases of {data}"],
+        notes=[f"trained as {stems}, tested on {len(cohort)} cases of {data}", *result.notes],
         wall_s=time.perf_counter() - started, peak_memory_mb=peak_memory_mb(fabric.device),
         **records.circumstances(fabric.device),
     )  # fmt: skip
