@@ -6,7 +6,7 @@ import json
 import shutil
 import tempfile
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -63,7 +63,7 @@ class CaseFiles:
 
     case_id: str
     folders: tuple[str, ...]
-    volumes: dict[str, tuple[NDArray[Any], Grid | Placement]]
+    volumes: Mapping[str, tuple[NDArray[Any], Grid | Placement]]
     facts: dict[str, Any]
 
 
