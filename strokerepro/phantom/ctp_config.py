@@ -20,7 +20,7 @@ class SlabConfig:
 
     field_px: Annotated[int, Knob("pixels, the real matrix", "S1")] = 256
     few_slices: Annotated[int, Knob("1, up to here the first of the two centres", "A")] = 4
-    centre_few_mm: Annotated[Pair, Knob("mm above the pivot: mean, SD", "A")] = (14.0, 7.0)
+    centre_few_mm: Annotated[Pair, Knob("mm above the pivot: mean, SD", "fit-ctp")] = (16.0, 6.0)
     centre_many_mm: Annotated[Pair, Knob("mm above the pivot: mean, SD", "A")] = (12.0, 4.0)
     subslices: Annotated[int, Knob("1, samples across the slice thickness", "A")] = 3
 
@@ -141,13 +141,13 @@ class FateConfig:
     """Which tissue is dead when the DWI is made; CTP does not see these draws."""
 
     threshold: Annotated[Pair, Knob("relative flow, median; SD of the logarithm", "fit-ctp")] = (
-        0.265,
+        0.285,
         0.50,
     )
     threshold_per_h: Annotated[float, Knob("1/h, rise with the time since onset", "A")] = 0.05
     threshold_at_h: Annotated[float, Knob("h since onset of the stated threshold", "A")] = 3.0
     vulnerability: Annotated[Triple, Knob("log amplitude; weights fine, coarse", "fit-ctp")] = (
-        1.1,
+        1.25,
         0.8,
         0.6,
     )
