@@ -72,7 +72,7 @@ class OcclusionConfig:
     )
     end_artery_exponent: Annotated[float, Knob("1, of the lenticulostriate severity", "A")] = 1.6
     branch_scale: Annotated[
-        float, Knob("1, both of these lengths beyond a branch over those beyond a trunk", "fit-ctp")
+        float, Knob("1, retreat and collateral depth of a branch over a trunk's", "fit-ctp")
     ] = 0.55
     core_flow: Annotated[
         Pair, Knob("1, range of the relative flow at full severity", "fit-ctp")

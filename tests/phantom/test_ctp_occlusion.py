@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -30,7 +31,7 @@ QUIET = replace(
 )
 
 
-def _draw(seed: int, **changes: object) -> Occlusion:
+def _draw(seed: int, **changes: Any) -> Occlusion:
     return draw_occlusion(np.random.default_rng(seed), replace(QUIET, **changes))
 
 
@@ -74,7 +75,8 @@ def test_the_midline_is_not_crossed() -> None:
     occlusion = _draw(1, site_shares=(("ACA", 1.0),))
     midline = np.array([[0.0, 0.0], [40.0, 30.0], [10.0, 30.0]])
     assert np.all(occlusion.severity(midline) == 0.0)
-    assert occlusion.severity(midline + [[8.0 * occlusion.side], [0.0], [0.0]]).max() > 0.3
+    beside = np.array([[8.0 * occlusion.side], [0.0], [0.0]])
+    assert occlusion.severity(midline + beside).max() > 0.3
 
 
 def test_a_branch_occlusion_is_smaller_than_that_of_the_trunk() -> None:

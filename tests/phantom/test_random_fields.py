@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from strokerepro.phantom.lattice import BOX_START_MM, Lattice, box_shape, node_points
-from strokerepro.phantom.random_fields import component_rng, gaussian_field
+from strokerepro.phantom.random_fields import component_rng, gaussian_field, slice_field
 
 
 @pytest.mark.parametrize("smooth", [False, True])
@@ -59,3 +59,27 @@ def test_streams_repeat_and_differ_by_every_word_of_the_seed() -> None:
     others = [(0, "dwi", 2, "noise"), (1, "dwi", 3, "noise"), (1, "dwi", 2, "lesions")]
     for words in others:
         assert not np.array_equal(first, component_rng(*words).random(4))
+
+
+def test_a_field_read_linearly_agrees_with_the_smooth_one_at_its_nodes() -> None:
+    """The order changes what lies between the nodes, not the draw."""
+    smooth, linear = (
+        gaussian_field(np.random.default_rng(1), 20.0, order=order) for order in (3, 1)
+    )
+    nodes = np.array([[-48.0, 12.0], [-34.0, 16.0], [18.0, 38.0]])
+    assert linear.at(nodes) == pytest.approx(smooth.at(nodes), abs=1e-6)
+
+
+def test_a_slice_field_has_unit_variance_and_the_stated_correlation() -> None:
+    """Variance 1; at a distance of twice sigma the correlation is 1/e."""
+    field = slice_field(np.random.default_rng(0), (400, 400), 1.0, 4.0)
+    assert field.var() == pytest.approx(1.0, abs=0.1)
+    correlation = np.mean(field * np.roll(field, 8, axis=0)) / field.var()
+    assert correlation == pytest.approx(np.exp(-1.0), abs=0.05)
+
+
+def test_a_rejected_draw_is_followed_by_another_stream() -> None:
+    """Attempt 0 is the component's own stream; each further one differs from all before."""
+    streams = [component_rng(3, "ctp", 5, "fate", attempt).random() for attempt in range(4)]
+    assert streams[0] == component_rng(3, "ctp", 5, "fate").random()
+    assert len(set(streams)) == 4
