@@ -138,6 +138,15 @@ def test_one_bad_quantity_spoils_the_verdict_of_its_rule_only() -> None:
     assert not found["accepted_ungated"]
 
 
+def test_what_the_phantom_was_not_set_on_is_judged_but_does_not_decide() -> None:
+    """The overlap of the Tmax region is shown with its own verdict."""
+    cases = like_the_real_ones()
+    found = compare(cases.assign(dice_tmax6=1.5 * cases["dice_tmax6"]))
+    assert not found["quantities"]["dice_tmax6"]["accepted"]
+    assert not found["quantities"]["dice_tmax6"]["fitted"]
+    assert found["accepted_gated"]
+
+
 def test_figures_of_which_only_percentiles_are_published_say_so() -> None:
     """Their distance is a lower bound and they have no mean to compare with."""
     row = compare(like_the_real_ones())["quantities"]["tmax6_ml"]
