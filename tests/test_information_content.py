@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from strokerepro.experiment import information_content
+from strokerepro.experiment import ctp_seeds, information_content
+from strokerepro.experiment.ctp_reference import REFERENCES
 from strokerepro.experiment.information_content import (
     information_table,
     inputs_table,
@@ -145,6 +147,26 @@ def test_the_image_that_shows_the_lesion_knows_it(found: dict[str, Any]) -> None
     assert rows["all"]["maps"]["value"] > 0.95
     assert rows["base"]["gap"]["value"] > 0.4
     assert rows["all"]["gap"]["value"] == pytest.approx(0, abs=0.05)
+
+
+def test_marginals_of_several_seeds_are_told_apart(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Every cohort has its seed and its own verdicts; the fitted ones are marked."""
+
+    def of_seed(case: int, *, seed: int, config: CtpConfig, **_: Any) -> CtpCase:
+        return a_made_case(100 * seed + case, config=config)
+
+    monkeypatch.setattr(ctp_seeds, "make_ctp_case", of_seed)
+    found = json.loads(ctp_seeds.write_seeds(tmp_path, seeds=(2, 3), cases=3).read_text())
+    table = ctp_seeds.seeds_table(found)
+    assert [cohort["seed"] for cohort in found["cohorts"]] == [2, 3]
+    assert found["fitted_seeds"] == [2]
+    assert set(table["quantity"]) == set(REFERENCES)
+    means = table.set_index(["seed", "quantity"])["KS"]
+    assert means.notna().all()
+    first, second = (cohort["quantities"]["dice_rcbf30"]["mean"] for cohort in found["cohorts"])
+    assert first != second
 
 
 def test_no_patient_is_predicted_from_himself(monkeypatch: pytest.MonkeyPatch) -> None:

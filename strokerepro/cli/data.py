@@ -11,6 +11,7 @@ import typer
 from strokerepro.cli.output import print_json, print_table
 from strokerepro.cohort import load_cohort
 from strokerepro.experiment import summarise_phantom
+from strokerepro.experiment.ctp_seeds import write_seeds
 from strokerepro.experiment.information_content import write_information
 from strokerepro.manifest import fetch as fetch_archive
 from strokerepro.manifest import load_manifest, manifest_names, verify
@@ -89,4 +90,14 @@ def information(
     """Measure which images of the CT-perfusion phantom know the lesion, cause by cause (slow)."""
     with progress_bar("phantom information", "case") as advance:
         path = write_information(out, progress=advance)
+    print(f"written to {path}")
+
+
+@phantom_app.command("seeds")
+def seeds(
+    out: Annotated[Path, typer.Option(help="Results folder to write to.")],
+) -> None:
+    """Measure how the marginals of the CT-perfusion phantom vary between cohorts (slow)."""
+    with progress_bar("phantom seeds", "case") as advance:
+        path = write_seeds(out, progress=advance)
     print(f"written to {path}")

@@ -26,7 +26,7 @@ from strokerepro.phantom.ctp import make_ctp_case
 from strokerepro.phantom.ctp_config import CTP, CtpConfig
 from strokerepro.progress import Advance, silent
 
-CASES = range(10, 70)  # slabs of two and four slices; both slabs of a patient or none
+CASES = range(23, 70)  # slabs of two and four slices; both slabs of a patient or none
 SIZE_PX, SEED = 128, 2019  # the seed is not that of the embedded cohort
 SHIFT = 0.30
 FOLDS = 3  # by patient
