@@ -13,10 +13,10 @@
 # %% [markdown]
 # # The data
 #
-# Four of the five papers use images behind a registration or an application, the fifth a private
+# Four of the five papers use images that must be asked for or fetched elsewhere, the fifth a private
 # cohort. So this project has loaders for real sets, an open one first, *and* makes its own
-# patients: a **phantom**, written as files in exactly the layout of the real set, so that the same
-# code runs on both.
+# patients: **phantoms**, written as files in exactly the layout of the real set, so that the same
+# code runs on both. There are two so far, one of diffusion MRI and one of CT perfusion.
 #
 # [Open this chapter in Colab](https://colab.research.google.com/github/strokerepro/strokerepro/blob/main/book/data.ipynb)
 
@@ -47,24 +47,29 @@ if (
     )
 
 # %%
+import json
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
-from IPython.display import display
+from IPython.display import Markdown, display
 from strokerepro import figures, report
 from strokerepro.experiment import (
     acceptance_table,
+    ctp_acceptance_table,
     read_acceptance,
     volume_table,
 )
 from strokerepro.files import bundled
 from strokerepro.manifest import load_manifest, manifest_names
 from strokerepro.phantom.config import SOURCES, describe
+from strokerepro.phantom.ctp_config import CTP
 from strokerepro.phantom.dwi_config import DWI
 from strokerepro.records import load_arrays
 
 # %%
 results = Path(results_dir) if results_dir else bundled("results")
+ctp = load_arrays(results / "phantom_ctp" / "examples.npz")
 folder = results / "phantom_dwi"
 examples = load_arrays(folder / "examples.npz")
 found = read_acceptance(folder)
@@ -97,13 +102,220 @@ display(report.TextTable(pd.DataFrame(sets)))
 # copies nothing, and writes only scores into its records. Sets under an agreement must not be
 # placed in a shared drive.
 #
+# ### ISLES 2018: where its files belong
+#
+# The set of {doc}`core_resnet` {cite:p}`hakim2021isles`. The table above says where it is to be had; we
+# have not looked at its images, and pass nothing on. Unpack it so that the folders look like this. The
+# numbers in the names differ from file to file and mean nothing:
+#
+# ```text
+# DIR/TRAINING/case_1/SMIR.Brain.XX.O.CT.345562/SMIR.Brain.XX.O.CT.345562.nii
+#                    /SMIR.Brain.XX.O.CT_4DPWI.345561/...    the series
+#                    /SMIR.Brain.XX.O.CT_CBF.345563/...      and CT_CBV, CT_MTT, CT_Tmax
+#                    /SMIR.Brain.XX.O.OT.345566/...          the infarct core
+#              /case_2 ... /case_94
+# DIR/TESTING/case_1 ... /case_62                            no masks
+# ```
+#
+# `strokerepro data verify isles2018 --root DIR` then lists what is missing, case by case. After that
+# each chapter on CT perfusion runs with `-p data isles2018 -p root DIR`, and each training with
+# `--data isles2018 --root DIR`.
+#
 # What is peculiar to each real set, and handled and tested here:
 
 # %% tags=["nbval-check-output"]
-isles = load_manifest("isles2022")
-display(report.TextTable(pd.DataFrame({"ISLES 2022": isles.quirks})))
+for name, title in (("isles2018", "ISLES 2018"), ("isles2022", "ISLES 2022")):
+    quirks = load_manifest(name).quirks
+    display(report.TextTable(pd.DataFrame({title: quirks})))
 
 # %% [markdown]
+# One of these decides scores: two slabs of one patient look alike. Folds that part them test on
+# patients of the training set. How many patients does a split part, if it forgets?
+
+# %% tags=["nbval-check-output"]
+isles = load_manifest("isles2018")
+patients = pd.Series(isles.patients.mapping)
+blocks = np.arange(len(patients)) // 19
+shuffled = np.random.default_rng(0).permutation(blocks)
+for name, fold in (
+    ("blocks of 19 cases", blocks),
+    ("cases at random", shuffled),
+):
+    parted = pd.Series(fold, patients.index).groupby(patients).nunique() > 1
+    print(f"{name}: {parted.sum()} of {patients.nunique()} patients parted")
+
+# %% [markdown]
+# ## The CT perfusion phantom
+#
+# Each simulated case has the geometry of the real case of the same number: slices, thickness, pixels,
+# time points, and which two slabs are one patient. The images come about in six steps.
+#
+# 1. **Anatomy.** Tissue maps of the MNI template {cite:p}`fonov2011mni`, shifted, tilted and warped,
+#    left and right separately, then cut into the slab.
+# 2. **Occlusion.** An artery is closed. Its territory loses flow, less at the border, where
+#    collaterals help; what blood arrives comes late and dispersed. Some patients have a chronic
+#    stenosis, an old infarct, or both: bait for a network.
+# 3. **Contrast agent.** The artery's curve is a gamma variate with recirculation. A voxel's curve
+#    is flow times the convolution of the artery with the residue function, shifted by the delay.
+# 4. **Scanner.** A frame each second, with quantum noise correlated in plane, in whole Hounsfield
+#    units.
+# 5. **Maps.** Nobody paints them. They are calculated from the noisy series by smoothing and block-circulant
+#    deconvolution {cite:p}`wu2003deconvolution`, as the scanner's software does, and CBF and CBV are stored in
+#    a unit of their own for each case, as in the real files.
+# 6. **Fate.** Hours later tissue has died: where the flow was below a threshold that differs between
+#    patients and from place to place. The diffusion image shows it, slightly shifted, and so does
+#    the reference mask. *The maps know nothing of step 6*; the plain CT shows a trace of it, a faint
+#    oedema.
+
+# %%
+typical = {
+    key.removeprefix("typical/"): array
+    for key, array in ctp.items()
+    if key.startswith("typical/")
+}
+KEYS = ("ct", "peak", "cbf", "cbv", "mtt", "tmax", "dwi")
+STEPS = (
+    "1: CT",
+    "4: peak, series",
+    "5: CBF",
+    "5: CBV",
+    "5: MTT",
+    "5: Tmax",
+    "6: DWI",
+)
+widest = int(typical["lesion"].sum(axis=(1, 2)).argmax())
+slices = {
+    f"step {step}": typical[key][widest]
+    for step, key in zip(STEPS, KEYS, strict=True)
+}
+outline = {"reference": (typical["lesion"][widest], figures.PALETTE["green"])}
+title = "One slice of a typical case, by the step that it comes from"
+figures.image_grid(slices, across=4, outlines=outline, title=title)
+
+# %% [markdown]
+# Step 6 is why no method can be perfect on the maps: two patients with the same maps can have
+# different infarcts. {doc}`core_resnet` has the curves behind the maps, voxel by voxel.
+#
+# In the next figure the two rules of the clinic can be switched on beside the reference: flow below
+# 30 % of normal tissue, and Tmax above six seconds. Below it, four cases from small to large.
+
+# %%
+COLOURS = {"lesion": "green", "rcbf30": "vermillion", "tmax6": "blue"}
+RULES = {"lesion": "reference", "rcbf30": "CBF < 30 %", "tmax6": "Tmax > 6 s"}
+shown = {"CBF": "cbf", "Tmax": "tmax", "DWI": "dwi"}
+figures.slice_viewer(
+    {name: typical[key] for name, key in shown.items()},
+    {
+        RULES[key]: (typical[key], figures.PALETTE[colour])
+        for key, colour in COLOURS.items()
+    },
+    spacing_mm=tuple(typical["spacing_mm"].tolist()),
+)
+
+# %%
+cases = []
+for number, volume_ml in enumerate(ctp["gallery/lesion_ml"]):
+    panels = {
+        name: ctp[f"gallery/{key}"][number][None]
+        for name, key in shown.items()
+    }
+    mask = ctp["gallery/lesion"][number][None]
+    reference = {"reference": (mask, figures.PALETTE["green"])}
+    label = f"lesion of {volume_ml:.1f} mL"
+    cases.append(figures.BrowsedCase(label, panels, reference))
+figures.case_browser(cases)
+
+# %% [markdown]
+# Late blood reaches far beyond what has died, low flow is nearer to it, and neither has its borders.
+#
+# ### Does it look like the real cohort?
+#
+# Nobody here has seen the real images. But third parties published numbers for all 94 real cases: volumes of
+# lesions, and how two clinical threshold rules do. The phantom was set on such marginals, on draws
+# with the seeds 1 and 2, until they met two bounds that were fixed before: a Kolmogorov-Smirnov distance
+# (KS) of at most 0.25, and a mean within 20 %. Then it was frozen and hashed. No score of a network
+# played a part: until then networks had been trained only to try the code, and once on a development cohort
+# of the final setting. (The design goes back to a prototype; networks had been scored on that one.) The
+# table is for the cohort that all chapters use:
+
+# %%
+accepted = read_acceptance(results / "phantom_ctp")
+display(report.TextTable(ctp_acceptance_table(accepted)))
+print(
+    "version",
+    accepted["phantom_version"],
+    "configuration",
+    accepted["config_hash"][:16],
+)
+# %% [markdown]
+# *Fitted* are the rows that the knobs were set on, and all of them are within the limits. But the seed of this cohort
+# was chosen as well, by this very table: of the seeds 2018, 2019 and 2020 only 2019 meets the limits; the
+# others miss them by the Dice of the first rule. So that agreement is at the edge of what was allowed. Other
+# draws show how much it varies; the knobs were set on the first two:
+
+
+# %%
+from strokerepro.experiment.ctp_seeds import seeds_table
+
+
+def stored(name):
+    """A file that a slow command wrote, or None and one line that says which."""
+    file = results / "phantom_ctp" / f"{name}.json"
+    if file.is_file():
+        return json.loads(file.read_text("utf-8"))
+    print(f"no {file.name}: run strokerepro phantom {name} --out DIR")
+    return None
+
+
+if drawn := stored("seeds"):
+    print("knobs set on seeds", drawn["fitted_seeds"])
+    columns = {"index": "quantity", "columns": "seed"}
+    table = seeds_table(drawn).pivot(**columns, values=["KS", "mean / real"])
+    display(table.round(2))
+
+# %% [markdown]
+# What misfits in the cohort of the chapters: the rule on Tmax, which was not fitted, agrees with the
+# reference better than in the real cases, and infarcts that fill much of their slab are too rare. So
+# *on this phantom the maps, Tmax above all, know more than real maps do*: expect scores on maps that are too
+# good.
+#
+# ### Why diffusion MRI knows more, and who decided that
+#
+# No network here: a classifier of single voxels is trained on each image and scored on other patients by
+# average precision (AP: 1 is perfect, the share of lesion voxels is chance). First on the phantom
+# as it is. Then one hidden cause after the other is switched off, then all of them; in the last row
+# every knob is shifted by up to 30 %.
+
+# %%
+from strokerepro.experiment.information_content import (
+    information_table,
+    inputs_table,
+)
+
+if information := stored("information"):
+    display(report.TextTable(inputs_table(information), digits=3))
+    display(report.TextTable(information_table(information), digits=3))
+
+# %% [markdown]
+# The diffusion image knows far more than the maps, and the plain CT next to nothing. Of the single causes the
+# local vulnerability of the tissue counts most: without it nearly half of the gap closes. One threshold for all
+# patients and images that lie exactly over each other help a little; reperfusion, noise and oedema
+# hardly. Without all of them the maps come close. So the gap is made of draws that no CT can see, and
+# *their size is ours*: an assumption, set so that the clinical rule agrees with the reference as it does in reality.
+#
+# With all knobs shifted the gap is still there, and much smaller. What survives is its direction: diffusion MRI
+# knows more than the maps. How much more does not survive, and neither does any number that depends on it.
+#
+# ### What it preserves of real data, and what it does not
+#
+# | preserved | not preserved |
+# |---|---|
+# | slices, thickness, pixel size, time points, slabs of one patient | motion between frames, bone streaks, metal |
+# | units that differ from case to case, thick slices, noise of the series | vendor software beyond deconvolution: its arterial input is nearly right here |
+# | volumes of lesions and of delayed tissue, and scores of the clinical rules, as distributions | which lesion belongs to which patient, age, time, side |
+# | delay, dispersion, collaterals, luxury perfusion, stenosis, old infarcts | real vascular anatomy: territories are distances to a few points |
+# | a reference drawn on another image at another time | raters: here one, always the same, never tired |
+#
 # ## The diffusion phantom
 #
 # Each subject is made in five steps. Every constant stands in one configuration with its source,
@@ -134,7 +346,7 @@ figures.case_browser(figures.stored_cases(examples, TITLES, LESION))
 # the case and the slider to move through its slices. Lacunes are small and faint; what
 # is bright at the skull base is not a lesion.
 #
-# ## Where the lesions lie
+# ### Where the lesions lie
 #
 # The lesions of all subjects, carried back to MNI space and counted.
 
@@ -143,7 +355,7 @@ counts, affine = examples["frequency"], examples["frequency_affine"]
 figures.lesion_frequency_map(counts / found["subjects"], affine)
 
 # %% [markdown]
-# ## Does it look like the published cohorts?
+# ### Does it look like the published cohorts?
 #
 # The phantom was set on the marginals below and on nothing else, then frozen and hashed before
 # any network was trained on it. A test fails if a single constant changes.
@@ -167,25 +379,32 @@ print(
 volume_table(found)
 
 # %% [markdown]
-# ## What a phantom cannot tell
+# ## The danger of learning about methods from a phantom
 #
-# - Its artefacts and lesions are drawn from the same few formulas in training and test subjects.
+# - Artefacts and lesions are drawn from the same few formulas in training and test subjects.
 #   A network that learns the formulas looks better than it is.
-# - The contrast of small lesions decides how much a second stage such as MUSCLE Net can gain. A
-#   designer could create or erase the gain; here the contrast is set by a published signal ratio,
-#   and never by a score.
+# - *A knob can be a result.* The contrast of small lesions decides how much a second stage such as
+#   MUSCLE Net can gain; the spread of the infarct threshold decides how much better diffusion MRI is
+#   than CT. A designer could create or erase both. Here such knobs are set by published numbers,
+#   or marked as assumptions, and never by a score of a network.
+# - *Looking once is tuning.* Whoever trains, sees a score and changes the phantom has fitted it to
+#   the method. So the configuration is hashed and frozen first; a test fails if a constant changes.
 # - There is one rater, who is always right. Real borders are a matter of opinion.
-# - There are no eyes, no skull, no motion, no metal, no second disease.
+# - There are no eyes, no motion, no metal, no second disease.
+# - Small effects need many patients. A phantom can make any number of them, and a tiny difference of
+#   no importance significant.
 #
-# So every result on it is worded as one *on the phantom*, and no number of it stands beside a
-# paper's number without saying so. What would change with real scans is written in each chapter.
+# So every result on a phantom is worded as one *on the phantom*, and no number of it stands beside a
+# paper's number without saying so. A conclusion that survives the shifted draw above is worth a
+# try on real scans; one that does not is about our knobs.
 #
-# ## Every constant of the phantom
+# ## Every constant of the phantoms
 #
 # With its unit and source; *A* marks an assumption without one.
 
-# %%
-knobs = pd.DataFrame([vars(row) for row in describe(DWI)]).astype(str)
-display(report.TextTable(knobs))
+# %% tags=["hide-output"]
+for title, config in (("CT perfusion", CTP), ("diffusion", DWI)):
+    knobs = pd.DataFrame([vars(row) for row in describe(config)]).astype(str)
+    display(Markdown(f"**{title}**"), report.TextTable(knobs))
 sources = pd.DataFrame(SOURCES.items(), columns=["source", "what it is"])
 display(report.TextTable(sources))
