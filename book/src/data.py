@@ -70,6 +70,11 @@ from strokerepro.records import load_arrays
 # %%
 results = Path(results_dir) if results_dir else bundled("results")
 ctp = load_arrays(results / "phantom_ctp" / "examples.npz")
+typical = {
+    key.removeprefix("typical/"): array
+    for key, array in ctp.items()
+    if key.startswith("typical/")
+}
 folder = results / "phantom_dwi"
 examples = load_arrays(folder / "examples.npz")
 found = read_acceptance(folder)
@@ -168,11 +173,6 @@ for name, fold in (
 #    oedema.
 
 # %%
-typical = {
-    key.removeprefix("typical/"): array
-    for key, array in ctp.items()
-    if key.startswith("typical/")
-}
 KEYS = ("ct", "peak", "cbf", "cbv", "mtt", "tmax", "dwi")
 STEPS = (
     "1: CT",
