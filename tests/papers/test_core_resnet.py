@@ -230,3 +230,9 @@ def test_a_patch_that_the_matrix_cannot_hold_is_noted(trained: TrainedCoreResNet
     cases = [prepared(number, channels=5) for number in range(2)]
     found = CoreResNetMethod().fit(recipe.settings, cases, [prepared(3, channels=5)], context)
     assert "patches of 64 px instead of 48" in found.notes[0]
+
+
+def test_the_cost_of_a_training_follows_the_sheet() -> None:
+    """43.6 million multiply-accumulates a patch, three times for 300,000 patches, 100 epochs."""
+    cost = CoreResNetMethod().cost(CoreResNetSettings())
+    assert cost == pytest.approx(43.6e6 * (3 * 300_000 + 76_000) * 100, rel=0.01)

@@ -28,6 +28,8 @@ from strokerepro.papers.core_resnet.settings import CoreResNetSettings
 from strokerepro.papers.method import Prediction, RunContext
 from strokerepro.preprocess import PreparedCase, prepare_ctp
 
+#: Training and validation cases of a fold (Sec. 4.1).
+_FOLD_CASES = (75, 19)
 #: Scores that are kept at every pair of T and S_min.
 GRID_SCORES = ("dice", "precision", "recall", "hd_mm", "hd_vox", "volume_ml_pred")
 
@@ -130,14 +132,17 @@ class CoreResNetMethod:
         return trained
 
     def cost(self, settings: CoreResNetSettings) -> float:
-        """Multiply-accumulates of a training of `max_epochs`, per training case."""
+        """Multiply-accumulates of a training of `max_epochs` on a fold of the paper."""
         side = patch_px(settings)
         network = build(settings).eval()
         channels = network.stem.in_channels
         with FlopCounterMode(display=False) as counter, torch.no_grad():
             network(torch.zeros(1, channels, side, side))
         forward = float(counter.get_total_flops()) / 2
-        return 3.0 * forward * settings.patches_per_case * settings.max_epochs
+        train, val = _FOLD_CASES
+        # A backward pass costs two forward ones.
+        patches = 3.0 * train * settings.patches_per_case + val * settings.val_patches_per_case
+        return forward * patches * settings.max_epochs
 
     def restore(
         self, settings: CoreResNetSettings, state: Mapping[str, Any], fabric: Fabric
