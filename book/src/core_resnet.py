@@ -205,7 +205,7 @@ figures.image_grid(
 # Vessels and ventricles are holes in the mask, since the maps have no value there either. In the second
 # row each structure lies where its counterpart of the other side is in the first. In
 # a healthy brain the two rows would be nearly equal. Inside the green line the upper row
-# is dark (CBF) or bright (Tmax) where the lower one is not, though late blood reaches far beyond the
+# is dark (CBF) or bright (Tmax) where the lower one is not, though late blood reaches beyond the
 # core: the comparison of a voxel with its counterpart, which radiologists make with two glances, is
 # now in one patch.
 #
@@ -756,8 +756,7 @@ pd.DataFrame(reading).T
 # configuration finds (green), adds (orange) and misses (blue).
 
 # %%
-browsed = []
-stored = {}
+browsed, stored = [], {}
 for run in {method.split("/")[0] for method in grids}:
     path = find_record("core_resnet", runs[run][0].stem, folders)
     stored[run] = load_arrays(path.with_suffix(".npz"))
@@ -770,7 +769,9 @@ for rank in ("best", "median", "worst"):
     for method in grids:
         run, output = method.split("/")
         whole = stored[run][f"mask/{output}/{case_id}"]
-        masks[METHODS[method]] = whole[int(top) :][: len(truth)]
+        masks[METHODS[method].removeprefix("Single ")] = whole[int(top) :][
+            : len(truth)
+        ]
     overlays = figures.confusion_overlays(truth, masks)
     volumes, label = dict.fromkeys(masks, image), f"{rank}: {case_id}"
     browsed.append(figures.BrowsedCase(label, volumes, overlays))

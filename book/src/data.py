@@ -226,7 +226,7 @@ for number, volume_ml in enumerate(ctp["gallery/lesion_ml"]):
 figures.case_browser(cases)
 
 # %% [markdown]
-# Late blood reaches far beyond what has died, low flow is nearer to it, and neither has its borders.
+# Late blood reaches beyond what has died, low flow is nearer to it, and neither has its borders.
 #
 # ### Does it look like the real cohort?
 #
