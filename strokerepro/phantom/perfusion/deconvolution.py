@@ -133,7 +133,9 @@ def _inverse_transfer(
     spectrum = fft.rfft(arterial, 2 * len(arterial)) * dt_s
     size = np.abs(spectrum)
     kept = size >= threshold * np.max(size)
-    return np.divide(_FLOW_SCALE, spectrum, out=np.zeros_like(spectrum), where=kept)
+    inverse: NDArray[np.complex128] = np.zeros_like(spectrum)
+    np.divide(_FLOW_SCALE, spectrum, out=inverse, where=kept)
+    return inverse
 
 
 def _residues(tissue: FloatArray, transfer: NDArray[np.complex128]) -> FloatArray:
