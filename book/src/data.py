@@ -302,7 +302,7 @@ if information := stored("information"):
 # The diffusion image knows far more than the maps, and the plain CT next to nothing. Of the single causes the
 # local vulnerability of the tissue counts most: without it nearly half of the gap closes. One threshold for all
 # patients and images that lie exactly over each other help a little; reperfusion, noise and oedema
-# hardly. Without all of them the maps come close. So the gap is made of draws that no CT can see, and
+# hardly. Without all of them the maps come much closer. So the gap is made of draws that no CT can see, and
 # *their size is ours*: an assumption, set so that the clinical rule agrees with the reference as it does in reality.
 #
 # With all knobs shifted the gap is still there, and much smaller. What survives is its direction: diffusion MRI
