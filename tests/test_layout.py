@@ -156,3 +156,12 @@ def test_numbers_in_a_text_table_have_the_asked_digits_and_a_dash_where_there_is
     html = TextTable(pd.DataFrame({"ours": [37.908, NAN]}))._repr_html_()
     assert ">37.91<" in html
     assert ">-<" in html
+
+
+def test_no_comparison_is_an_empty_table_with_its_columns() -> None:
+    """A chapter at a profile without records shows an empty table and goes on."""
+    table = comparison_table([])
+    assert table.empty
+    assert list(table.columns) == [
+        "difference", "95 % interval", "p, t-test", "p, Holm", "p, Wilcoxon", "n"
+    ]  # fmt: skip

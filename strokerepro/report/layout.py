@@ -77,6 +77,11 @@ def means(table: pd.DataFrame, by: str, digits: int = 2) -> pd.DataFrame:
     return pd.DataFrame(lines).set_index(by).rename_axis(index=None)
 
 
+_COMPARISON_COLUMNS = [
+    "comparison", "difference", "95 % interval", "p, t-test", "p, Holm", "p, Wilcoxon", "n",
+]  # fmt: skip
+
+
 def comparison_table(tests: Sequence[tuple[str, PairedTest]], digits: int = 3) -> pd.DataFrame:
     """One row a comparison: difference, interval, p of both tests, and Holm's p of the t-tests.
 
@@ -100,7 +105,8 @@ def comparison_table(tests: Sequence[tuple[str, PairedTest]], digits: int = 3) -
         }
         for (name, test), p in zip(tests, adjusted, strict=True)
     ]
-    return pd.DataFrame(rows).set_index("comparison").rename_axis(index=None)
+    table = pd.DataFrame(rows, columns=_COMPARISON_COLUMNS)
+    return table.set_index("comparison").rename_axis(index=None)
 
 
 def _mean_sd(mean: float, sd: float, digits: int) -> str:
