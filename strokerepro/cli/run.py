@@ -35,6 +35,9 @@ def run(
     data: Annotated[str, typer.Option(help="Cohort; phantom is the recipe's own.")] = "phantom",
     root: Annotated[str, typer.Option(help="Folder of the cohort.")] = "",
     folds: Annotated[str, typer.Option(help="Folds such as 0,1.")] = "",
+    fold_file: Annotated[
+        str, typer.Option(help="Own folds: CSV with the columns case and fold; needs --name.")
+    ] = "",
     seed: Annotated[int, typer.Option(help="Seed of the training.")] = 0,
     set_: Annotated[list[str] | None, typer.Option("--set", help="FIELD=VALUE.")] = None,
     name: Annotated[str, typer.Option(help="Name of a run with --set.")] = "",
@@ -48,10 +51,11 @@ def run(
 ) -> None:
     """Train and evaluate a paper's method; a run that has its record is not repeated."""
     recipe = get_recipe(slug).profile(profile)
+    own_folds = Path(fold_file) if fold_file else None
     todo = [
         job
-        for item in _recipes(recipe, ablation, set_ or [], name)
-        for job in jobs(item, data=data, folds=parse_folds(folds), seed=seed)
+        for item in _recipes(recipe, ablation, set_ or [], name, own_folds)
+        for job in jobs(item, data=data, folds=parse_folds(folds), seed=seed, fold_file=own_folds)
     ]
     if dry_run:
         _print_plan(todo, results_dir, force, as_json)
@@ -71,24 +75,29 @@ def parse_folds(text: str) -> list[int]:
         raise UsageError(f"--folds {text}", "numbers such as 0,1", "separate by commas") from error
 
 
-def _recipes(recipe: Recipe, ablation: str, pairs: list[str], name: str) -> list[Recipe]:
+def _recipes(
+    recipe: Recipe, ablation: str, pairs: list[str], name: str, fold_file: Path | None
+) -> list[Recipe]:
     if ablation == "all":
         recipes = [recipe.ablation(key) for key in recipe.experiments]
     else:
         recipes = [recipe.ablation(ablation)]
-    if not pairs and not name:
+    if not pairs and not name and fold_file is None:
         return recipes
-    _check_own_run(recipe, ablation, pairs, name)
+    _check_own_run(recipe, ablation, pairs, name, fold_file)
     return [item.replace(_parse_pairs(pairs), "set by the user", name=name) for item in recipes]
 
 
-def _check_own_run(recipe: Recipe, ablation: str, pairs: list[str], name: str) -> None:
+def _check_own_run(
+    recipe: Recipe, ablation: str, pairs: list[str], name: str, fold_file: Path | None
+) -> None:
+    option = "--set" if pairs else "--fold-file"
     if not name:
-        raise UsageError("--set without --name", "a name for the new run", "add --name mine")
-    if not pairs:
+        raise UsageError(f"{option} without --name", "a name for the new run", "add --name mine")
+    if not pairs and fold_file is None:
         raise UsageError("--name without --set", "what is different", "add --set FIELD=VALUE")
     if ablation == "all":
-        raise UsageError("--set with --ablation all", "one experiment", "name one --ablation")
+        raise UsageError(f"{option} with --ablation all", "one experiment", "name one --ablation")
     if name == "main" or name in recipe.ablations:
         raise UsageError(f"--name {name}, which is taken", "a new name", "choose another one")
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_-]*", name):  # it becomes part of a file name

@@ -4,7 +4,7 @@ from strokerepro.cohort.case import Case, Series, Volume, save_volume
 from strokerepro.cohort.loading import Cohort, load_cohort, read_case_dir
 from strokerepro.cohort.nifti import read_volume
 from strokerepro.cohort.reading import read_case
-from strokerepro.cohort.splits import Split, hold_out, patient_folds, read_folds
+from strokerepro.cohort.splits import Split, count_folds, hold_out, patient_folds, read_folds
 
 __all__ = [
     "Case",
@@ -12,6 +12,7 @@ __all__ = [
     "Series",
     "Split",
     "Volume",
+    "count_folds",
     "hold_out",
     "load_cohort",
     "patient_folds",

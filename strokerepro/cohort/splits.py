@@ -109,14 +109,23 @@ def read_folds(path: Path, case_ids: Sequence[str], patient_ids: Sequence[str]) 
     ]
 
 
-def _fold_column(path: Path, case_ids: Sequence[str]) -> Mapping[str, int]:
+def count_folds(path: Path) -> int:
+    """Count the folds of a file as `read_folds` reads it, without knowing the cohort."""
+    return len({fold for _, fold in _fold_rows(path)})
+
+
+def _fold_rows(path: Path) -> list[tuple[str, int]]:
     try:
         with path.open(newline="", encoding="utf-8") as stream:
-            rows = [(row["case"], int(row["fold"])) for row in csv.DictReader(stream)]
+            return [(row["case"], int(row["fold"])) for row in csv.DictReader(stream)]
     except (KeyError, ValueError, TypeError, csv.Error) as error:
         raise InputError(
             f"{path.name}: {error}", "the columns case and fold", "correct the file"
         ) from error
+
+
+def _fold_column(path: Path, case_ids: Sequence[str]) -> Mapping[str, int]:
+    rows = _fold_rows(path)
     fold_of = dict(rows)
     unknown = sorted(set(fold_of) - set(case_ids))
     absent = [case for case in case_ids if case not in fold_of]

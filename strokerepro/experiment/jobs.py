@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 from strokerepro import phantom, records
+from strokerepro.cohort import count_folds
 from strokerepro.errors import UsageError
-from strokerepro.files import hash_json
+from strokerepro.files import hash_file, hash_json
 from strokerepro.manifest import load_manifest
 from strokerepro.papers.base import Recipe
 
@@ -21,11 +24,14 @@ class Job:
     fold: int
     n_folds: int
     seed: int
+    fold_file: Path | None = None
 
     @property
     def key(self) -> str:
         """Hash of everything that decides the result: recipe, data, split and seed."""
-        split = {"fold": self.fold, "n_folds": self.n_folds, "seed": self.seed}
+        split: dict[str, Any] = {"fold": self.fold, "n_folds": self.n_folds, "seed": self.seed}
+        if self.fold_file is not None:
+            split["fold_file"] = hash_file(self.fold_file)
         return hash_json([self.recipe.key(data_hash(self.data)), split])
 
     @property
@@ -44,7 +50,12 @@ def data_hash(name: str) -> str:
 
 
 def jobs(
-    recipe: Recipe, *, data: str = "phantom", folds: Sequence[int] | None = None, seed: int = 0
+    recipe: Recipe,
+    *,
+    data: str = "phantom",
+    folds: Sequence[int] | None = None,
+    seed: int = 0,
+    fold_file: Path | None = None,
 ) -> list[Job]:
     """List the jobs of an experiment.
 
@@ -58,6 +69,9 @@ def jobs(
         Folds to run; by default all for the main experiment and those that say so, else the first.
     seed
         Seed of training, not negative; the folds do not depend on it.
+    fold_file
+        Folds of the user's own, as `strokerepro.cohort.read_folds` reads them; the experiment
+        needs a name of its own, since the record does not say which folds it has.
 
     Raises
     ------
@@ -66,8 +80,9 @@ def jobs(
     """
     if seed < 0:
         raise UsageError(f"seed {seed}", "a seed of at least 0", "choose another --seed")
-    n_folds = recipe.folds[recipe.profile_name]
-    chosen = list(folds) if folds else list(range(n_folds if recipe.runs_on_all_folds else 1))
+    n_folds = count_folds(fold_file) if fold_file else recipe.folds[recipe.profile_name]
+    on_all = recipe.runs_on_all_folds or fold_file is not None
+    chosen = list(folds) if folds else list(range(n_folds if on_all else 1))
     for fold in chosen:
         if not 0 <= fold < n_folds:
             raise UsageError(
@@ -79,7 +94,7 @@ def jobs(
         raise UsageError.unknown(
             f"data set for {recipe.slug}", name, [recipe.data, *recipe.real_data]
         )
-    return [Job(recipe, name, fold, n_folds, seed) for fold in chosen]
+    return [Job(recipe, name, fold, n_folds, seed, fold_file) for fold in chosen]
 
 
 def command(job: Job) -> str:

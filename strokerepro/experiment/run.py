@@ -10,11 +10,12 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Literal, get_args
 
+import numpy as np
 import torch
 from lightning_fabric import Fabric
 
 from strokerepro import records
-from strokerepro.cohort import Cohort, Split, load_cohort
+from strokerepro.cohort import Cohort, Split, hold_out, load_cohort, read_folds
 from strokerepro.errors import InputError, UsageError
 from strokerepro.experiment.evaluation import evaluate
 from strokerepro.experiment.jobs import Job, command, jobs
@@ -227,7 +228,13 @@ def _split(cohort: Cohort, job: Job) -> Split:
     # Some papers stop training on, and tune on, the very cases they report.
     outer = getattr(settings, "validate_on", "inner") == "outer"
     val_fraction = 0.0 if outer else settings.val_fraction
-    split = cohort.split(job.fold, job.n_folds, val_fraction, cohort.manifest.folds.seed)
+    seed = cohort.manifest.folds.seed
+    if job.fold_file is None:
+        split = cohort.split(job.fold, job.n_folds, val_fraction, seed)
+    else:
+        folds = read_folds(job.fold_file, cohort.case_ids, cohort.patient_ids)
+        generator = np.random.default_rng([seed, job.fold])
+        split = hold_out(folds[job.fold], cohort.patient_ids, val_fraction, generator)
     return dataclasses.replace(split, val=split.test) if outer else split
 
 
