@@ -12,7 +12,6 @@ from lightning_fabric import Fabric
 from torch.utils.flop_counter import FlopCounterMode
 
 from strokerepro.cohort import Case
-from strokerepro.errors import InputError
 from strokerepro.metrics import score_case
 from strokerepro.networks.core_resnet import CoreResNet
 from strokerepro.papers.core_resnet.ensemble import EnsembleCoreResNet
@@ -20,12 +19,12 @@ from strokerepro.papers.core_resnet.operating_point import Point, apply, case_gr
 from strokerepro.papers.core_resnet.prediction import FILTERED, SINGLE, probability_maps
 from strokerepro.papers.core_resnet.segmentation import (
     build,
-    on_device,
     patch_px,
     train_network,
 )
 from strokerepro.papers.core_resnet.settings import CoreResNetSettings
 from strokerepro.papers.method import Prediction, RunContext
+from strokerepro.papers.shared import on_device, reference
 from strokerepro.preprocess import PreparedCase, prepare_ctp
 
 #: Training and validation cases of a fold (Sec. 4.1).
@@ -174,17 +173,6 @@ class CoreResNetMethod:
                 row |= {f"grid_{key}": getattr(grid, key) for key in GRID_SCORES}
             rows.append(row)
         return rows
-
-
-def reference(case: PreparedCase) -> np.ndarray:
-    """Reference mask ``(Z, Y, X)`` of a case that training or scoring needs one of."""
-    if case.label is None:
-        raise InputError(
-            f"{case.case_id} without a lesion mask",
-            "a mask to train on or score against",
-            "use `strokerepro predict` for cases without one",
-        )
-    return case.label
 
 
 def _point_facts(points: Mapping[str, Point]) -> dict[str, float]:

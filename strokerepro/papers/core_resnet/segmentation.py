@@ -15,6 +15,7 @@ from strokerepro.networks import build_network
 from strokerepro.networks.core_resnet import CoreResNet
 from strokerepro.papers.core_resnet.settings import CoreResNetSettings
 from strokerepro.papers.method import RunContext
+from strokerepro.papers.shared import on_device
 from strokerepro.preprocess import PreparedCase
 from strokerepro.sampling import BalancedPatches
 from strokerepro.store import Store
@@ -68,14 +69,6 @@ def build_loss(settings: CoreResNetSettings) -> nn.Module:
         dice_weight=float("gdl" in settings.loss),
         ce_weight=float("ce" in settings.loss),
     )
-
-
-def on_device(network: CoreResNet, fabric: Fabric) -> CoreResNet:
-    """Move a network to the device, in the memory format that convolutions are fast in."""
-    moved: CoreResNet = network.to(fabric.device).to(  # type: ignore[call-overload]
-        memory_format=torch.channels_last
-    )
-    return moved
 
 
 def train_network(

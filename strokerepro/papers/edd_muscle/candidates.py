@@ -14,13 +14,12 @@ from strokerepro.cohort import patient_folds
 from strokerepro.networks import build_network
 from strokerepro.papers.edd_muscle.segmentation import (
     final_output,
-    on_device,
-    reference,
     segment,
     train_segmenter,
 )
 from strokerepro.papers.edd_muscle.settings import EddMuscleSettings
 from strokerepro.papers.method import RunContext
+from strokerepro.papers.shared import on_device, reference
 from strokerepro.postprocess import Candidates, candidate_labels, extract_candidates
 from strokerepro.preprocess import PreparedCase
 from strokerepro.training import Parts, Plan, Progress, fit

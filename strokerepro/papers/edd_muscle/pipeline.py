@@ -31,13 +31,12 @@ from strokerepro.papers.edd_muscle.false_lesions import (
 from strokerepro.papers.edd_muscle.segmentation import (
     build_segmenter,
     final_output,
-    on_device,
-    reference,
     segment,
     train_segmenter,
 )
 from strokerepro.papers.edd_muscle.settings import EddMuscleSettings
 from strokerepro.papers.method import Prediction, RunContext
+from strokerepro.papers.shared import on_device, reference
 from strokerepro.postprocess import Candidates, fuse
 from strokerepro.postprocess.fusion import FusionRule, FusionScope
 from strokerepro.preprocess import PreparedCase, prepare_dwi

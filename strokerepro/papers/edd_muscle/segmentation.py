@@ -11,7 +11,6 @@ from lightning_fabric import Fabric
 from torch import Tensor, nn
 
 from strokerepro.augment import apply_flip_rotation, draw_flip_rotation, window_px
-from strokerepro.errors import InputError
 from strokerepro.inference import predict_slices
 from strokerepro.losses import EnsembleCrossEntropy
 from strokerepro.metrics import dice
@@ -19,6 +18,7 @@ from strokerepro.networks import build_network
 from strokerepro.networks.edd_muscle import EDDOutput
 from strokerepro.papers.edd_muscle.settings import EddMuscleSettings
 from strokerepro.papers.method import RunContext
+from strokerepro.papers.shared import on_device, reference
 from strokerepro.preprocess import PreparedCase
 from strokerepro.sampling import PatchSampler
 from strokerepro.store import Store
@@ -58,14 +58,6 @@ def named_maps(output: Tensor | EDDOutput, settings: EddMuscleSettings) -> dict[
 def final_output(settings: EddMuscleSettings) -> str:
     """Name of the segmentation network's final map."""
     return settings.arch
-
-
-def on_device(network: nn.Module, fabric: Fabric) -> nn.Module:
-    """Move a network to the device, in the memory format that convolutions are fast in."""
-    moved: nn.Module = network.to(fabric.device).to(  # type: ignore[call-overload]
-        memory_format=torch.channels_last
-    )
-    return moved
 
 
 def make_optimizer(settings: EddMuscleSettings, network: nn.Module) -> torch.optim.Optimizer:
@@ -180,14 +172,3 @@ def mean_dice(
         mask = probability > settings.threshold
         values.append(dice(mask, reference(case)))
     return float(np.nanmean(values))
-
-
-def reference(case: PreparedCase) -> np.ndarray:
-    """Reference mask ``(Z, Y, X)`` of a case that training or scoring needs one of."""
-    if case.label is None:
-        raise InputError(
-            f"{case.case_id} without a lesion mask",
-            "a mask to train on or score against",
-            "use `strokerepro predict` for cases without one",
-        )
-    return case.label

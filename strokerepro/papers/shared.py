@@ -1,0 +1,40 @@
+"""What the methods of several papers need alike."""
+
+from __future__ import annotations
+
+from typing import TypeVar
+
+import numpy as np
+import torch
+from lightning_fabric import Fabric
+from torch import nn
+
+from strokerepro.errors import InputError
+from strokerepro.preprocess import PreparedCase
+
+_Network = TypeVar("_Network", bound=nn.Module)
+
+
+def on_device(network: _Network, fabric: Fabric) -> _Network:
+    """Move a network to the device, in the memory format that convolutions are fast in."""
+    moved: _Network = network.to(fabric.device).to(  # type: ignore[call-overload]
+        memory_format=torch.channels_last
+    )
+    return moved
+
+
+def reference(case: PreparedCase) -> np.ndarray:
+    """Reference mask ``(Z, Y, X)`` of a case that training or scoring needs one of.
+
+    Raises
+    ------
+    InputError
+        A case without one.
+    """
+    if case.label is None:
+        raise InputError(
+            f"{case.case_id} without a lesion mask",
+            "a mask to train on or score against",
+            "use `strokerepro predict` for cases without one",
+        )
+    return case.label
