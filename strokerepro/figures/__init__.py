@@ -4,6 +4,7 @@ from strokerepro.figures.agreement import dual_axis_curves, grid_heatmaps, volum
 from strokerepro.figures.charts import dice_vs_volume, histogram, paper_vs_ours, training_curves
 from strokerepro.figures.explorer import VoxelCurves, curve_explorer
 from strokerepro.figures.grid import image_grid, window_of
+from strokerepro.figures.sentinel import sentinel_explorer
 from strokerepro.figures.stack import BrowsedCase, confusion_overlays, stored_cases
 from strokerepro.figures.static import Picture, lesion_frequency_map, static_overview
 from strokerepro.figures.style import PALETTE, finish
@@ -25,6 +26,7 @@ __all__ = [
     "image_grid",
     "lesion_frequency_map",
     "paper_vs_ours",
+    "sentinel_explorer",
     "slice_viewer",
     "static_overview",
     "stored_cases",
