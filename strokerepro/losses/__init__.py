@@ -7,11 +7,13 @@ from strokerepro.losses.cross_entropy import (
 )
 from strokerepro.losses.focal import FocalLoss
 from strokerepro.losses.generalized_dice import GeneralizedDiceCE
+from strokerepro.losses.soft_dice import SoftDice
 
 __all__ = [
     "EnsembleCrossEntropy",
     "FocalLoss",
     "GeneralizedDiceCE",
+    "SoftDice",
     "SupportsLogitMaps",
     "two_class_cross_entropy",
 ]

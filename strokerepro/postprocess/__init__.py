@@ -10,6 +10,7 @@ from strokerepro.postprocess.components import (
     remove_small,
 )
 from strokerepro.postprocess.fusion import FUSION_RULES, FUSION_SCOPES, fuse
+from strokerepro.postprocess.median import median_mask
 
 __all__ = [
     "CONNECTIVITIES",
@@ -23,5 +24,6 @@ __all__ = [
     "label_components",
     "label_slices",
     "label_volume",
+    "median_mask",
     "remove_small",
 ]

@@ -2,7 +2,7 @@
 
 from strokerepro.preprocess.ctp import brain_mask, prepare_ctp
 from strokerepro.preprocess.dwi import prepare_dwi
-from strokerepro.preprocess.geometry import Geometry, Window, plan_geometry
+from strokerepro.preprocess.geometry import Geometry, Window, plan_geometry, plan_resize
 from strokerepro.preprocess.grid import resample_to_case
 from strokerepro.preprocess.intensity import adc_um2_per_ms, normalise, zscore
 from strokerepro.preprocess.prepared import PreparedCase
@@ -19,6 +19,7 @@ __all__ = [
     "fit_reflection",
     "normalise",
     "plan_geometry",
+    "plan_resize",
     "prepare_ctp",
     "prepare_dwi",
     "rcbf_core",

@@ -1,7 +1,9 @@
-"""CT and perfusion maps as the lesion-core network takes them, with their mirrored copies.
+"""CT and perfusion maps as the networks take them: with mirrored copies, or resized to a square.
 
 Source: Clèrigues et al., Computers in Biology and Medicine (2019),
-doi:10.1016/j.compbiomed.2019.103487, Sec. 2.1.1, and what its authors released.
+doi:10.1016/j.compbiomed.2019.103487, Sec. 2.1.1, and what its authors released; the resizing:
+Liu et al., Multi-scale deep convolutional neural network for stroke lesions segmentation on CT
+images, Sec. 3.1.
 """
 
 from __future__ import annotations
@@ -15,7 +17,7 @@ import numpy.typing as npt
 
 from strokerepro.cohort import Case
 from strokerepro.errors import InputError, UsageError
-from strokerepro.preprocess.geometry import Float, Geometry, Window
+from strokerepro.preprocess.geometry import Float, Geometry, Window, plan_resize
 from strokerepro.preprocess.intensity import zscore
 from strokerepro.preprocess.orientation import left_right_axis
 from strokerepro.preprocess.prepared import PreparedCase
@@ -43,8 +45,9 @@ def prepare_ctp(
     normalise: Normalise = "zscore_brain",
     register_on: RegisterOn = "stripped",
     similarity: Similarity = "robust",
+    resize_px: int | None = None,
 ) -> PreparedCase:
-    """Strip the skull, append mirrored copies, normalise; the grid stays that of the file.
+    """Strip the skull, resize if asked for, append mirrored copies, normalise.
 
     Parameters
     ----------
@@ -68,17 +71,23 @@ def prepare_ctp(
         released).
     similarity
         See `fit_reflection`.
+    resize_px
+        Side of the square of pixels that every slice is stretched to before it is normalised:
+        maps linearly, masks by the nearest voxel (160 in Liu et al., Sec. 3.1, who do not name
+        the interpolation). None: the grid stays that of the file.
 
     Returns
     -------
     PreparedCase
         `foreground` is the brain; `baselines` has ``"rcbf30"`` and ``"tmax6"``, see
-        `threshold_rule`; `notes` says if a registration failed, which is warned of as well.
+        `threshold_rule`, computed on the grid of the file; `native_label` and
+        `native_baselines` stay there; `notes` says if a registration failed, which is warned of
+        as well.
 
     Raises
     ------
     UsageError
-        An unknown option.
+        An unknown option, or a side below 1.
     InputError
         A modality that was not read, an impossible map, or an image without contrast.
     """
@@ -91,23 +100,29 @@ def prepare_ctp(
             raise UsageError.unknown(kind, value, get_args(known))
     if not modalities:
         raise UsageError("no modality", "at least one channel", "name one, such as tmax")
+    geometry = _geometry(case, resize_px)
     brain = brain_mask(case)
-    volumes = [np.where(brain, _volume(case, name), 0) for name in modalities]
-    mirror, notes = _mirror(case, brain, symmetry, register_on, similarity)
+    prepared_brain = _resample_mask(geometry, brain).astype(np.bool_)
+    # Linear weights reach across the brain's edge: what they bring outside is cut away.
+    volumes = [
+        np.where(prepared_brain, geometry.resample(np.where(brain, _volume(case, name), 0)), 0)
+        for name in modalities
+    ]
+    mirror, notes = _mirror(case, brain, symmetry, register_on, similarity, geometry.px_mm)
     names = [f"{name} of {case.case_id}" for name in modalities]
-    image = _channels(volumes, names, brain, mirror, normalise)
-    (_, y_mm, x_mm), (_, height, width) = case.spacing_mm, case.shape
-    window = Window(0, 0, height, width)
+    baselines = _baselines(case, brain)
     return PreparedCase(
         case_id=case.case_id,
         patient_id=case.patient_id,
-        image=image,
-        label=case.label,
-        spacing_mm=case.spacing_mm,
-        geometry=Geometry(case.shape, case.spacing_mm, 1, (y_mm, x_mm), window),
+        image=_channels(volumes, names, prepared_brain, mirror, normalise),
+        label=None if case.label is None else _resample_mask(geometry, case.label),
+        spacing_mm=geometry.prepared_spacing_mm,
+        geometry=geometry,
         native_lesion_voxels=0 if case.label is None else int(case.label.sum()),
-        foreground=brain,
-        baselines=_baselines(case, brain),
+        foreground=prepared_brain,
+        baselines={name: _resample_mask(geometry, mask) for name, mask in baselines.items()},
+        native_label=case.label,
+        native_baselines=baselines,
         notes=notes,
     )
 
@@ -152,6 +167,19 @@ def brain_mask(case: Case) -> _Mask:
     return brain
 
 
+def _geometry(case: Case, resize_px: int | None) -> Geometry:
+    if resize_px is not None:
+        return plan_resize(case.shape, case.spacing_mm, size_px=resize_px)
+    (_, height, width), (_, y_mm, x_mm) = case.shape, case.spacing_mm
+    return Geometry(case.shape, case.spacing_mm, 1, (y_mm, x_mm), Window(0, 0, height, width))
+
+
+def _resample_mask(
+    geometry: Geometry, mask: npt.NDArray[np.uint8] | _Mask
+) -> npt.NDArray[np.uint8]:
+    return geometry.resample_mask(mask.astype(np.uint8), "nearest", "vote")
+
+
 def _volume(case: Case, name: str) -> Float:
     if name not in case.arrays:
         raise InputError(
@@ -163,9 +191,14 @@ def _volume(case: Case, name: str) -> Float:
 
 
 def _mirror(
-    case: Case, brain: _Mask, symmetry: Symmetry, register_on: RegisterOn, similarity: Similarity
+    case: Case,
+    brain: _Mask,
+    symmetry: Symmetry,
+    register_on: RegisterOn,
+    similarity: Similarity,
+    px_mm: tuple[float, float],
 ) -> tuple[_Mirror | None, tuple[str, ...]]:
-    """How volumes (..., Z, Y, X) of this case are mirrored, and what went wrong."""
+    """How volumes (..., Z, Y, X) of `px_mm` (y, x) are mirrored, and what went wrong."""
     if symmetry == "none":
         return None, ()
     axis = left_right_axis(case.affine, case.case_id)
@@ -177,7 +210,7 @@ def _mirror(
         ct = np.where(brain, ct, 0)
     spacing_yx_mm = (case.spacing_mm[1], case.spacing_mm[2])
     if axis == -2:
-        ct, spacing_yx_mm = ct.swapaxes(-1, -2), spacing_yx_mm[::-1]
+        ct, spacing_yx_mm, px_mm = ct.swapaxes(-1, -2), spacing_yx_mm[::-1], px_mm[::-1]
     fit = fit_reflection(ct, spacing_yx_mm, model=symmetry, similarity=similarity)
     notes = () if fit.note is None else (f"{case.case_id}: {fit.note}",)
     for note in notes:
@@ -185,8 +218,8 @@ def _mirror(
 
     def mirror(volumes: Float) -> Float:
         if axis == -1:
-            return reflect(volumes, fit.reflection, spacing_yx_mm)
-        return reflect(volumes.swapaxes(-1, -2), fit.reflection, spacing_yx_mm).swapaxes(-1, -2)
+            return reflect(volumes, fit.reflection, px_mm)
+        return reflect(volumes.swapaxes(-1, -2), fit.reflection, px_mm).swapaxes(-1, -2)
 
     return mirror, notes
 

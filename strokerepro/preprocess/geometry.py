@@ -25,7 +25,7 @@ _Weights = Callable[[int, int, float], Float]
 MaskResample = Literal["linear", "nearest"]
 ThickMask = Literal["vote", "any"]
 
-# Weights are rounded to float32, so that a voxel exactly between two may come out at 0.4999999.
+# Weights and positions are rounded, so that what lies exactly between two may come out below.
 _HALF = 0.5 - 1e-6
 
 
@@ -197,6 +197,32 @@ def plan_geometry(
     return Geometry(shape, spacing_mm, block, (px_mm, px_mm), Window(0, 0, height, width))
 
 
+def plan_resize(
+    shape: tuple[int, int, int], spacing_mm: tuple[float, float, float], *, size_px: int
+) -> Geometry:
+    """Geometry whose slices are stretched to a square of pixels, whatever their shape.
+
+    The outer edges of the two grids coincide, as in ``interpolate(..., align_corners=False)``.
+
+    Parameters
+    ----------
+    shape, spacing_mm
+        Voxels (Z, Y, X) and spacing (z, y, x) of the original grid.
+    size_px
+        Side of the square.
+
+    Raises
+    ------
+    UsageError
+        A side below 1.
+    """
+    if size_px < 1:
+        raise UsageError(f"resize_px {size_px}", "at least 1 pixel", "choose another side")
+    (_, height, width), (_, y_mm, x_mm) = shape, spacing_mm
+    px_mm = (height * y_mm / size_px, width * x_mm / size_px)
+    return Geometry(shape, spacing_mm, 1, px_mm, Window(0, 0, size_px, size_px))
+
+
 def _resampled_length(length: int, old_mm: float, new_mm: float) -> int:
     return max(1, round(length * old_mm / new_mm))
 
@@ -232,7 +258,8 @@ def nearest_weights(source: int, target: int, step: float) -> Float:
     """Matrix (target, source) that picks the nearest voxel, the upper one of two equally near."""
     position = np.clip(_positions(source, target, step), 0, source - 1)
     weights = np.zeros((target, source), dtype=np.float32)
-    weights[np.arange(target), np.floor(position + 0.5).astype(np.intp)] = 1
+    nearest = np.floor(position + (1 - _HALF)).astype(np.intp)
+    weights[np.arange(target), nearest] = 1
     return weights
 
 

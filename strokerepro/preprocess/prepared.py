@@ -35,6 +35,9 @@ class PreparedCase:
     baselines
         Masks (Z, Y, X), uint8, of rules that are computed from the maps before normalisation, by
         the name of the rule.
+    native_label, native_baselines
+        `label` and `baselines` on the grid of the file, for scores at the original resolution;
+        None and empty where the preparation keeps none.
     notes
         What a reader of the results has to know of this preparation, such as a registration that
         failed; empty if all went as usual.
@@ -49,7 +52,14 @@ class PreparedCase:
     native_lesion_voxels: int = 0
     foreground: npt.NDArray[np.bool_] | None = None
     baselines: Mapping[str, npt.NDArray[np.uint8]] = field(default_factory=dict)
+    native_label: npt.NDArray[np.uint8] | None = None
+    native_baselines: Mapping[str, npt.NDArray[np.uint8]] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+
+    @property
+    def native_spacing_mm(self) -> tuple[float, float, float]:
+        """Voxel spacing (z, y, x) of the file."""
+        return self.geometry.spacing_mm
 
     @property
     def lesion_vanished(self) -> bool:
