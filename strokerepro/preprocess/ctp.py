@@ -105,7 +105,7 @@ def prepare_ctp(
     prepared_brain = _resample_mask(geometry, brain).astype(np.bool_)
     # Linear weights reach across the brain's edge: what they bring outside is cut away.
     volumes = [
-        np.where(prepared_brain, geometry.resample(np.where(brain, _volume(case, name), 0)), 0)
+        np.where(prepared_brain, _resample(geometry, np.where(brain, _volume(case, name), 0)), 0)
         for name in modalities
     ]
     mirror, notes = _mirror(case, brain, symmetry, register_on, similarity, geometry.px_mm)
@@ -174,10 +174,17 @@ def _geometry(case: Case, resize_px: int | None) -> Geometry:
     return Geometry(case.shape, case.spacing_mm, 1, (y_mm, x_mm), Window(0, 0, height, width))
 
 
+def _resample(geometry: Geometry, volume: Float) -> Float:
+    return volume if geometry.prepared_shape == geometry.shape else geometry.resample(volume)
+
+
 def _resample_mask(
     geometry: Geometry, mask: npt.NDArray[np.uint8] | _Mask
 ) -> npt.NDArray[np.uint8]:
-    return geometry.resample_mask(mask.astype(np.uint8), "nearest", "vote")
+    binary = mask.astype(np.uint8)
+    if geometry.prepared_shape == geometry.shape:
+        return binary
+    return geometry.resample_mask(binary, "nearest", "vote")
 
 
 def _volume(case: Case, name: str) -> Float:
