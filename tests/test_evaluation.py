@@ -111,6 +111,31 @@ def test_shown_cases_say_who_they_are_and_show_the_chosen_channel() -> None:
     assert not np.array_equal(arrays["best/image"], first)
 
 
+def test_masks_on_the_grid_of_the_file_are_shown_on_it() -> None:
+    """Image and reference follow: here the file has twice the rows of the prepared slices."""
+
+    class Native(ToyTrained):
+        def predict(self, prepared: Any, fabric: Any, *, variants: bool = False) -> Prediction:
+            mask = np.ones((2, 8, 4), np.uint8)
+            probability = np.ones((2, 4, 4), np.float32)
+            return Prediction({"out": mask}, probability, {"network": 0.5}, on_file_grid=True)
+
+    items = [case(number) for number in range(4)]
+    for item in items:
+        item.geometry = SimpleNamespace(restore=lambda volume: volume.repeat(2, axis=1))
+        item.native_label = item.label.repeat(2, axis=1)
+    arrays = evaluate(
+        toy_recipe(),
+        items,  # type: ignore[arg-type]
+        Split(train=(0, 1), test=(2, 3)),
+        Native(),
+        (items[:2], []),  # type: ignore[arg-type]
+        make_fabric("cpu", "32-true"),
+    ).arrays
+    assert {arrays[f"best/{name}"].shape for name in ("image", "truth", "out")} == {(2, 8, 4)}
+    assert arrays["best/truth"].sum() == 2 * 3
+
+
 @dataclasses.dataclass(frozen=True)
 class _Settings:
     val_fraction: float

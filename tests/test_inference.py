@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 
 import numpy as np
@@ -103,6 +104,12 @@ def test_the_lesion_probability_is_the_softmax_of_class_one(pairs: list[tuple]) 
     logits = torch.tensor(pairs).reshape(len(pairs), 2, 1)
     expected = torch.softmax(logits, dim=1)[:, 1]
     torch.testing.assert_close(lesion_probability(logits), expected)
+
+
+def test_one_logit_is_that_of_the_lesion() -> None:
+    """A head of one map gives the sigmoid of it: 1/2 at 0 and 3/4 at log 3."""
+    logits = torch.tensor([[[0.0, math.log(3.0)]]])
+    torch.testing.assert_close(lesion_probability(logits), torch.tensor([[0.5, 0.75]]))
 
 
 def test_extreme_and_half_precision_logits_give_probabilities() -> None:

@@ -17,9 +17,11 @@ from strokerepro.papers.predicates import (
     CurveTracks,
     LargeBeatsSmall,
     MeanBelow,
+    MetricExceeds,
     PairedDifference,
     Predicate,
     ShareAtMost,
+    SmallerGap,
     StageShare,
     TimeRatio,
     VolumeAgreementRises,
@@ -213,6 +215,71 @@ def test_large_beats_small_only_if_it_does_for_every_method(
     assert f"main/edd {large:.2f} (n = 4) against {small:.2f} (n = 4)" in evidence
     if outcome != "not confirmed":
         assert "largest p = 0.029" in evidence
+
+
+@pytest.mark.parametrize(
+    ("larger", "smaller", "outcome"),
+    [
+        ("precision", "recall", "confirmed"),
+        ("recall", "precision", "opposite"),
+        ("dice", "recall", "not confirmed"),
+    ],
+)
+def test_one_metric_exceeds_another_case_by_case(larger: str, smaller: str, outcome: str) -> None:
+    """Precision lies 0.1 above recall in each case, and Dice as often above as below."""
+    content = rows("edd", np.full(8, 0.5) + NOISE)
+    for row, noise in zip(content, NOISE, strict=True):
+        row |= {"precision": 0.6 + noise, "recall": 0.5}
+    predicate = MetricExceeds("main/edd", larger, smaller)
+    found, evidence = outcome_of(predicate, record(content))
+    assert found == outcome
+    assert evidence.startswith(f"{larger} minus {smaller} of main/edd: difference ")
+
+
+def fitted(train: float, test: float, name: str = "main", **changes: Any) -> RunRecord:
+    """A fold whose 8 training cases score `train`, and 8 others `test`, give or take."""
+    noise = np.roll(NOISE, len(name))  # else all differences of two records would be equal
+    content = rows("edd", train + noise) + rows("edd", test - noise / 2)
+    for number, row in enumerate(content):
+        row |= {"case_id": f"c{number}", "split": "train" if number < 8 else "test"}
+    return record(content, name, **changes)
+
+
+@pytest.mark.parametrize(
+    ("train", "test", "outcome"),
+    [(0.9, 0.5, "confirmed"), (0.7, 0.7, "opposite"), (0.9, 0.695, "not confirmed")],
+)
+def test_the_smaller_gap_is_judged_by_the_other_methods_rise_from_test_to_training(
+    train: float, test: float, outcome: str
+) -> None:
+    """The first loses 0.2 from training to test cases; the other 0.4, nothing, or as much."""
+    other = record(
+        [{**row, "dice": (train, test)[row["split"] == "test"]} for row in fitted(0, 0).rows],
+        name="none",
+    )
+    predicate = SmallerGap("main/edd", "none/edd", "dice")
+    found, evidence = outcome_of(predicate, fitted(0.8, 0.6), other)
+    assert found == outcome
+    assert f"{0.8 - train:+.3f} on training cases (n = 8)" in evidence
+    assert f"the gap is {abs(train - test - 0.2):.3f}" in evidence
+
+
+def test_a_gap_is_of_the_folds_that_both_methods_were_trained_on() -> None:
+    """In fold 1 of the first the training cases of fold 0 are test cases: it does not count."""
+    swapped = [
+        {**row, "split": "test" if row["split"] == "train" else "train", "dice": 0.0}
+        for row in fitted(0.8, 0.6).rows
+    ]
+    records = (fitted(0.8, 0.6), record(swapped, fold=1), fitted(0.9, 0.5, "none"))
+    _, evidence = outcome_of(SmallerGap("main/edd", "none/edd", "dice"), *records)
+    assert "-0.100 on training cases (n = 8)" in evidence
+
+
+def test_a_gap_without_scores_of_training_cases_is_not_attempted() -> None:
+    """The reason says what to score."""
+    predicate = SmallerGap("main/edd", "main/naive", "dice")
+    with pytest.raises(InputError, match=r"without train cases.*scored_splits"):
+        outcome_of(predicate, two_outputs(0.1))
 
 
 @pytest.mark.parametrize(
@@ -485,7 +552,8 @@ def test_every_claim_of_every_kind_names_the_runs_it_needs() -> None:
         (ABSENT, LargeBeatsSmall(("main/edd", "arch_unet/unet"), "dice"),
          ShareAtMost("wide/edd", "fp_sizes_px", 1, 1), StageShare("fast", "muscle", 1),
          MeanBelow("deep/naive", "fp_overlap", 1), CurveTracks("loss", "a", "b", "c"),
-         TimeRatio("time", ("a",), ("b",), 1, 2), VolumeAgreementRises(("x/edd", "y/uf"))),
+         TimeRatio("time", ("a",), ("b",), 1, 2), VolumeAgreementRises(("x/edd", "y/uf")),
+         MetricExceeds("wider/edd", "precision", "recall"), SmallerGap("p/edd", "q/edd", "dice")),
     )  # fmt: skip
     assert claim.runs == (
         "main",
@@ -498,4 +566,7 @@ def test_every_claim_of_every_kind_names_the_runs_it_needs() -> None:
         "time",
         "x",
         "y",
+        "wider",
+        "p",
+        "q",
     )

@@ -42,7 +42,9 @@ def show(
         content = {"settings": settings, "experiments": experiments, "records": kept}
         print_json({"title": recipe.title, "citation": recipe.citation, **content})
         return
-    print(recipe.citation, f"doi:{recipe.doi}", sep="\n")
+    print(recipe.citation)
+    if recipe.doi:
+        print(f"doi:{recipe.doi}")
     print_table(settings[["name", "value", "kind", "source"]], f"settings, profile {profile}")
     print_table(experiments, "experiments")
     print_table(kept, "records", digits=0)

@@ -133,16 +133,24 @@ def _pictures(shown: list[_Shown], recipe: Recipe) -> dict[str, np.ndarray]:
     chosen = {"worst": ranked[0], "median": ranked[len(ranked) // 2], "best": ranked[-1]}
     arrays: dict[str, np.ndarray] = {}
     for rank, item in chosen.items():
-        label = item.prepared.label
-        assert label is not None  # only cases with a finite Dice are shown
+        image, label = _under_masks(item, recipe.shown_channel)
         slices = richest_slices(label, _SHOWN_SLICES)
         arrays[f"{rank}/case_id"] = np.array(item.prepared.case_id)
         arrays[f"{rank}/first_slice"] = np.array(slices.start)
-        arrays[f"{rank}/image"] = to_uint8(item.prepared.image[recipe.shown_channel])[slices]
+        arrays[f"{rank}/image"] = to_uint8(image)[slices]
         arrays[f"{rank}/truth"] = label[slices]
         for name in recipe.shown_outputs:
             arrays[f"{rank}/{name}"] = item.prediction.masks[name][slices]
     return arrays
+
+
+def _under_masks(item: _Shown, channel: int) -> tuple[np.ndarray, np.ndarray]:
+    """One channel and the reference ``(Z, Y, X)`` on the grid of the predicted masks."""
+    image, label = item.prepared.image[channel], item.prepared.label
+    if item.prediction.on_file_grid:
+        image, label = item.prepared.geometry.restore(image), item.prepared.native_label
+    assert label is not None  # only cases with a finite Dice are shown
+    return image, label
 
 
 def richest_slices(label: np.ndarray, count: int) -> slice:

@@ -7,5 +7,12 @@ from torch import Tensor
 
 
 def lesion_probability(logits: Tensor) -> Tensor:
-    """Probability of the lesion class: ``(B, 2, ...)`` logits to ``(B, ...)`` float32."""
-    return torch.sigmoid((logits[:, 1] - logits[:, 0]).float())
+    """Probability of the lesion class, ``(B, ...)`` float32.
+
+    Parameters
+    ----------
+    logits
+        ``(B, 2, ...)`` for background and lesion, or ``(B, 1, ...)`` for the lesion alone.
+    """
+    margin = logits[:, 0] if logits.shape[1] == 1 else logits[:, 1] - logits[:, 0]
+    return torch.sigmoid(margin.float())

@@ -25,7 +25,8 @@ def predict_slices(
     Parameters
     ----------
     forward
-        Maps ``(B, C, Y, X)`` to one or more named ``(B, 2, Y, X)`` logit maps.
+        Maps ``(B, C, Y, X)`` to one or more named logit maps, ``(B, 2, Y, X)`` or
+        ``(B, 1, Y, X)``.
     image
         Prepared image ``(C, Z, Y, X)`` float32; Y and X must suit the network's poolings.
     fabric

@@ -136,7 +136,7 @@ class Recipe:
     slug
         The paper's name in every room of the project.
     title, citation, doi
-        How to cite it.
+        How to cite it; the DOI is empty where none is known.
     data
         The cohort that ``data="phantom"`` means.
     real_data

@@ -52,24 +52,27 @@ class RunContext:
 
 @dataclass(frozen=True)
 class Prediction:
-    """Result of a method on one case, on the prepared grid.
+    """Result of a method on one case.
 
     Attributes
     ----------
     masks
-        Output name to ``(Z, Y, X)`` uint8 mask.
+        Output name to ``(Z, Y, X)`` uint8 mask, on the prepared grid unless `on_file_grid`.
     probability
-        ``(Z, Y, X)`` float32 lesion probability of the main output.
+        ``(Z, Y, X)`` float32 lesion probability of the main output, on the prepared grid.
     seconds
         Stage name to wall time.
     maps
-        Probabilities of further outputs, where their scores need them.
+        Probabilities of further outputs, on the prepared grid, where their scores need them.
+    on_file_grid
+        Whether the masks lie on the grid of the file, where they are then scored.
     """
 
     masks: Mapping[str, np.ndarray]
     probability: np.ndarray
     seconds: Mapping[str, float]
     maps: Mapping[str, np.ndarray] = field(default_factory=dict)
+    on_file_grid: bool = False
 
 
 class Trained(Protocol):

@@ -60,6 +60,47 @@ class PairedDifference:
 
 
 @dataclass(frozen=True)
+class MetricExceeds:
+    """On the same test cases, one metric of a method is larger than another one."""
+
+    method: str
+    larger: str
+    smaller: str
+
+    @property
+    def runs(self) -> tuple[str, ...]:
+        """Experiments whose records are needed."""
+        return (self.method.split("/")[0],)
+
+
+@dataclass(frozen=True)
+class SmallerGap:
+    """From training to test cases, a method loses less of a metric than another one does.
+
+    Both are compared after the same trainings. Case by case the difference of the two methods is
+    taken, and its mean over the training cases is compared with that over the test cases, so that
+    training and test cases need not be equally difficult.
+
+    Attributes
+    ----------
+    method, other
+        Methods ``run/output``; the first is expected to have the smaller gap. Their training
+        cases must be scored.
+    metric
+        Key of `strokerepro.metrics.score_case` that is better when larger.
+    """
+
+    method: str
+    other: str
+    metric: str
+
+    @property
+    def runs(self) -> tuple[str, ...]:
+        """Experiments whose records are needed."""
+        return (self.method.split("/")[0], self.other.split("/")[0])
+
+
+@dataclass(frozen=True)
 class LargeBeatsSmall:
     """Cases with large lesions score higher than cases with small ones, for every method."""
 
@@ -183,6 +224,8 @@ class TimeRatio:
 
 Predicate = (
     PairedDifference
+    | MetricExceeds
+    | SmallerGap
     | LargeBeatsSmall
     | ShareAtMost
     | MeanBelow

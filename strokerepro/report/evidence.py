@@ -46,6 +46,41 @@ def rank_correlation(record: RunRecord, name: str, target: str) -> float:
     return float(stats.spearmanr(values[:, 0], values[:, 1]).statistic)
 
 
+def differences_by_split(
+    rows: pd.DataFrame, first: str, second: str, metric: str
+) -> tuple[np.ndarray, np.ndarray]:
+    """First minus second on the training cases ``(N,)`` and on the test cases ``(M,)``.
+
+    Only folds that both methods were trained on count: a training case of one fold is a test
+    case of another.
+
+    Raises
+    ------
+    InputError
+        If training cases were not scored, or fewer than two cases of a split are defined.
+    """
+    folds = [set(rows.loc[rows["method"] == method, "fold"]) for method in (first, second)]
+    common = rows[rows["fold"].isin(set.intersection(*folds))]
+    differences = []
+    for split in ("train", "test"):
+        if split not in set(common["split"]):
+            raise InputError(
+                f"records of {first} and {second} without {split} cases",
+                "scores of the training and the test cases",
+                "add the split to the recipe's scored_splits",
+            )
+        values = paired_values(common, first, second, metric, by="method", split=split)
+        defined = (values[first] - values[second]).dropna().to_numpy(float)
+        if defined.size < 2:
+            raise InputError(
+                f"{defined.size} {split} cases with a defined {metric}",
+                "at least two",
+                "run more folds or another metric",
+            )
+        differences.append(defined)
+    return differences[0], differences[1]
+
+
 def common_volumes(rows: pd.DataFrame, methods: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
     """Predicted ``(methods, N)`` and true ``(N,)`` volumes of the common test cases, mL."""
     pairs = [paired_values(rows, methods[0], method, "volume_ml_pred", by="method")

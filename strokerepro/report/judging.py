@@ -16,9 +16,11 @@ from strokerepro.papers.predicates import (
     CurveTracks,
     LargeBeatsSmall,
     MeanBelow,
+    MetricExceeds,
     PairedDifference,
     Predicate,
     ShareAtMost,
+    SmallerGap,
     StageShare,
     TimeRatio,
     VolumeAgreementRises,
@@ -26,6 +28,7 @@ from strokerepro.papers.predicates import (
 from strokerepro.records import RunRecord
 from strokerepro.report.evidence import (
     common_volumes,
+    differences_by_split,
     gain_interval,
     rank_correlation,
     time_s,
@@ -97,6 +100,35 @@ def _(predicate: PairedDifference, rows: pd.DataFrame, records: Records) -> tupl
     where = "" if predicate.subset == "all" else f" on {predicate.subset}-lesion cases"
     power = f"; {test.power_note}" if outcome == "not confirmed" else ""
     return outcome, f"{pair}{where}: {test}{power}"
+
+
+@judge.register
+def _(predicate: MetricExceeds, rows: pd.DataFrame, records: Records) -> tuple[Outcome, str]:
+    first, second = (
+        paired_values(rows, predicate.method, predicate.method, metric, by="method")
+        for metric in (predicate.larger, predicate.smaller)
+    )
+    test = paired_test(
+        first[predicate.method], second[predicate.method], generator=np.random.default_rng(0)
+    )
+    outcome = judge_difference(test, "increase", None, _ALPHA)
+    return outcome, f"{predicate.larger} minus {predicate.smaller} of {predicate.method}: {test}"
+
+
+@judge.register
+def _(predicate: SmallerGap, rows: pd.DataFrame, records: Records) -> tuple[Outcome, str]:
+    train, test = differences_by_split(rows, predicate.method, predicate.other, predicate.metric)
+    gain = float(test.mean() - train.mean())
+    p = float(stats.ttest_ind(train, test, equal_var=False).pvalue)
+    outcome: Outcome = "not confirmed"
+    if p < _ALPHA:
+        outcome = "confirmed" if gain > 0 else "opposite"
+    pair = f"{predicate.metric} of {predicate.method} minus {predicate.other}"
+    return outcome, (
+        f"{pair}: {train.mean():+.3f} on training cases (n = {train.size}), {test.mean():+.3f} on "
+        f"test cases (n = {test.size}); the gap is {abs(gain):.3f} "
+        f"{'smaller' if gain > 0 else 'larger'}, Welch's t p = {p:.2g}"
+    )
 
 
 @judge.register
