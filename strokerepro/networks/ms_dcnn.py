@@ -187,6 +187,7 @@ class MsDcnn(nn.Module):
         )
         self.in_channels = tuple(in_channels)
         self.stem_stride = stem_stride
+        self.multiple = stem_stride * 2 ** len(units)
         self.paths = nn.ModuleList(
             Path(plan, Layer(dropout_kind, rate, checkpointing), channels, kernel)
             for channels, kernel, rate in zip(in_channels, stem_kernels, dropout, strict=True)
@@ -216,14 +217,14 @@ class MsDcnn(nn.Module):
         InputError
             Sides or channels that do not suit the network.
         """
-        require_multiple(image, self.stem_stride * 2 ** len(self.paths[0].blocks))
+        require_multiple(image, self.multiple)
         if image.shape[1] != sum(self.in_channels):
             raise InputError(
                 f"an image of {image.shape[1]} channels",
                 f"{sum(self.in_channels)}: those of path after path, {self.in_channels}",
                 "set in_channels to the channels of each path",
             )
-        parts = image.split(self.in_channels, dim=1)
+        parts = torch.split(image, list(self.in_channels), dim=1)
         maps = [path(part) for path, part in zip(self.paths, parts, strict=True)]
         logits: Tensor = self.head(torch.cat(maps, dim=1))
         return double(logits) if self.stem_stride == 2 else logits

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Literal, NamedTuple
 
@@ -240,12 +240,12 @@ def run_joined(layers: nn.Module, features: Sequence[Tensor], checkpointing: boo
 def _statistics_kept(layers: nn.Module) -> Iterator[None]:
     """Leave the running statistics alone, while training still normalises by the batch's own."""
     norms = [layer for layer in layers.modules() if isinstance(layer, nn.BatchNorm2d)]
-    tracked = [norm.track_running_stats for norm in norms]
-    # In evaluation mode the running statistics are what is normalised by: there they stay.
+    kept = [(norm, norm.momentum, norm.num_batches_tracked) for norm in norms]
     for norm in norms:
-        norm.track_running_stats = not norm.training and norm.track_running_stats
+        # Weight 0 for the newest batch: without statistics autograd would save other tensors.
+        norm.momentum, norm.num_batches_tracked = 0.0, None
     try:
         yield
     finally:
-        for norm, before in zip(norms, tracked, strict=True):
-            norm.track_running_stats = before
+        for norm, momentum, counter in kept:
+            norm.momentum, norm.num_batches_tracked = momentum, counter
