@@ -114,7 +114,7 @@ _TINY: Mapping[str, Any] = {
 #: What each profile replaces. `full` keeps the paper's network, `paper` the text.
 PROFILES: Mapping[str, Mapping[str, Any]] = {
     "smoke": {**_TINY, "epochs": 2, "validate_every": 1},
-    "quick": {**_TINY, "epochs": 40},
+    "quick": {**_TINY, "epochs": 30, "validate_every": 3},
     "full": {"checkpointing": True},
     "paper": {},
 }

@@ -95,7 +95,7 @@ def on_device(network: MsDcnn, fabric: Fabric) -> MsDcnn:
 def make_optimizer(settings: MsDcnnSettings, network: nn.Module) -> torch.optim.Optimizer:
     """Adam, or SGD with Nesterov's momentum, at a constant rate."""
     if settings.optimizer == "adam":
-        return torch.optim.Adam(network.parameters(), lr=settings.lr)
+        return torch.optim.Adam(network.parameters(), lr=settings.lr, fused=True)
     return torch.optim.SGD(network.parameters(), lr=settings.lr, momentum=0.9, nesterov=True)
 
 
