@@ -91,6 +91,15 @@ def test_of_two_equally_near_pixels_the_upper_one_is_taken() -> None:
     assert geometry.resample_mask(mask, "nearest", "vote").tolist() == [[[0, 1], [0, 0]]]
 
 
+def test_equally_near_stays_equally_near_when_positions_are_rounded() -> None:
+    """Of 256 px of 0.4297 mm, 96 take rows (16 i + 8) // 6: every third place is a tie."""
+    geometry = plan_resize((1, 256, 256), (5.0, 0.4297, 0.4297), size_px=96)
+    taken = (16 * np.arange(96) + 8) // 6
+    mask = np.random.default_rng(0).integers(0, 2, (1, 256, 256), np.uint8)
+    expected = mask[:, taken[:, None], taken]
+    assert (geometry.resample_mask(mask, "nearest", "vote") == expected).all()
+
+
 @settings(max_examples=40, deadline=None)
 @given(
     height=sides,
