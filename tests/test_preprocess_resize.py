@@ -290,16 +290,33 @@ def test_a_case_without_a_label_has_none_on_either_grid() -> None:
 
 @pytest.mark.parametrize("symmetry", ["flip", "rigid"])
 def test_mirrored_copies_are_resized_alike(symmetry: str) -> None:
-    """A copy of the square is the square of the copy, save at the rim of the brain."""
+    """A copy of the square is the square of the copy, also of a head 5 px beside the centre."""
     case = a_case((2, 64, 80))
+    beside = {name: np.roll(values, 5, axis=2) for name, values in case.arrays.items()}
     resized, native = (
-        prepare_ctp(case, modalities=("mtt",), symmetry=symmetry, resize_px=size)  # type: ignore[arg-type]
+        prepare_ctp(
+            replace(case, arrays=beside),
+            modalities=("mtt",),
+            symmetry=symmetry,  # type: ignore[arg-type]
+            resize_px=size,
+        )
         for size in (48, None)
     )
     square = plan_resize(case.shape, SPACING_MM, size_px=48).resample(native.image[1])
     assert resized.image.shape == (2, 2, 48, 48)
     inner = ndimage.binary_erosion(square != 0, np.ones((1, 9, 9)))
     assert np.corrcoef(resized.image[1][inner], square[inner])[0, 1] > 0.98
+
+
+def test_scores_over_the_volume_see_a_background_of_zero() -> None:
+    """What linear weights bring across the brain's edge is gone before, so outside is one value."""
+    prepared = prepare_ctp(
+        a_case(), modalities=MAPS, symmetry="none", normalise="zscore_volume", resize_px=48
+    )
+    for channel in prepared.image:
+        assert len(np.unique(channel[~foreground(prepared)])) == 1
+        assert channel.mean() == pytest.approx(0, abs=1e-5)
+        assert channel.std() == pytest.approx(1, rel=1e-5)
 
 
 def test_a_map_without_contrast_is_refused_after_the_resize() -> None:
