@@ -7,6 +7,7 @@ from typing import Any
 
 import pandas as pd
 
+from strokerepro.errors import InputError
 from strokerepro.experiment import estimate_s
 from strokerepro.papers.base import Recipe
 from strokerepro.records import RunRecord
@@ -35,15 +36,23 @@ def _run_row(name: str, group: Sequence[RunRecord]) -> dict[str, Any]:
 def missing_table(recipe: Recipe, records: Records) -> pd.DataFrame:
     """One row an experiment without a record: question, published trend, estimated cost.
 
-    The minutes are for one fold on the machine of the main record, by the ratio of operations.
+    The minutes are for one fold on the machine of the main record, by the ratio of operations; an
+    experiment whose network does not take images of this profile's size has none.
     """
     measured = records["main"][0].wall_s / 60
+
+    def minutes(name: str) -> int | str:
+        try:
+            return round(estimate_s(recipe.ablation(name), recipe, measured))
+        except InputError:
+            return "other image size needed"
+
     rows = [
         {
             "ablation": name,
             "question": item.question,
             "published": item.published,
-            "about, min": round(estimate_s(recipe.ablation(name), recipe, measured)),
+            "about, min": minutes(name),
         }
         for name, item in recipe.ablations.items()
         if name not in records
