@@ -391,7 +391,7 @@ labels[0, 40:60, 40:60] = 1  # the only lesion of the batch
 start = torch.full((4, 1, 160, 160), -np.log(99))  # 1 % everywhere
 found = start.where(labels[:, None] == 0, np.log(9))  # the lesion at 90 %
 table = {}
-for reduce, eps in (("sample", 1e-5), ("sample", 1.0), ("batch", 1.0)):
+for reduce, eps in (("sample", 1e-5), ("sample", 1), ("batch", 1)):
     loss = SoftDice(reduce=reduce, eps=eps)
     row = table.setdefault(f"by {reduce}, epsilon {eps:g}", {})
     for stage, values in (("start", start), ("found", found)):
