@@ -206,6 +206,26 @@ def initialise_caffe_xavier(network: nn.Module, generator: torch.Generator | Non
                 layer.bias.zero_()
 
 
+def initialise_torch_default(network: nn.Module, generator: torch.Generator | None = None) -> None:
+    """Draw weights and biases uniformly in +-1/sqrt(inputs x kernel), PyTorch's own default.
+
+    Parameters
+    ----------
+    network
+        Its `nn.Conv2d` and `nn.ConvTranspose2d` layers are changed.
+    generator
+        Source of the numbers; None takes PyTorch's global one (`torch.manual_seed`).
+    """
+    for layer in network.modules():
+        if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d):
+            # Of a transposed convolution PyTorch counts the outputs.
+            bound = 1 / math.sqrt(layer.weight[0].numel())
+            with torch.no_grad():
+                layer.weight.uniform_(-bound, bound, generator=generator)
+                if layer.bias is not None:
+                    layer.bias.uniform_(-bound, bound, generator=generator)
+
+
 def stack_widths(
     convs: Sequence[int], widths: Sequence[int] | None, width_scale: float
 ) -> tuple[int, ...]:

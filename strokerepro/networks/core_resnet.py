@@ -9,7 +9,6 @@ agrees with all of these; every such choice is a switch.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from functools import partial
 from typing import Literal, NamedTuple
@@ -18,7 +17,11 @@ import torch
 from torch import Tensor, nn
 
 from strokerepro.errors import UsageError
-from strokerepro.networks.blocks import require_choice, require_multiple
+from strokerepro.networks.blocks import (
+    initialise_torch_default,
+    require_choice,
+    require_multiple,
+)
 from strokerepro.networks.core_resnet_blocks import (
     Activation,
     Down,
@@ -152,7 +155,7 @@ class CoreResNet(nn.Module):
             for width in above
         )
         self.head = nn.Conv2d(base_filters, CLASSES, 3, padding=1)
-        _initialise(self, generator)
+        initialise_torch_default(self, generator)
 
     def forward(self, image: Tensor) -> Tensor:
         """Segment, without prediction dropout.
@@ -270,17 +273,6 @@ def _require_rates(**rates: float) -> None:
     for name, rate in rates.items():
         if not 0 <= rate < 1:
             raise UsageError(f"{name} {rate!r}", "a probability in [0, 1)", "use 0 for none")
-
-
-def _initialise(network: nn.Module, generator: torch.Generator | None) -> None:
-    """Draw weights and biases uniformly in +-1/sqrt(inputs x kernel), PyTorch's own default."""
-    for layer in network.modules():
-        if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d):
-            bound = 1 / math.sqrt(layer.weight[0].numel())
-            with torch.no_grad():
-                layer.weight.uniform_(-bound, bound, generator=generator)
-                if layer.bias is not None:
-                    layer.bias.uniform_(-bound, bound, generator=generator)
 
 
 NETWORKS: dict[str, Callable[..., nn.Module]] = {"core_resnet": CoreResNet}
