@@ -1,4 +1,4 @@
-"""Charts of numbers: training curves, paper against ours, Dice by volume, histograms."""
+"""Charts of numbers: paper against ours, Dice by volume, histograms."""
 
 from __future__ import annotations
 
@@ -12,51 +12,11 @@ from numpy.typing import ArrayLike
 from plotly.subplots import make_subplots
 
 from strokerepro.errors import InputError
-from strokerepro.figures.style import CYCLE, DASHES, PALETTE, SYMBOLS, finish
+from strokerepro.figures.style import CYCLE, PALETTE, SYMBOLS, finish
 
 _ROW_PX = 26
 _PANELS_ACROSS = 3  # as many as a phone shows legibly
 _LEGEND_ROW_PX = 25
-
-
-def training_curves(
-    curves: Mapping[str, Sequence[Sequence[float]]],
-    labels: Mapping[str, str] | None = None,
-    *,
-    y_title: str = "loss",
-    log_y: bool = False,
-    alt: str = "",
-) -> go.Figure:
-    """Curves over training steps, told apart by colour and by dash.
-
-    Parameters
-    ----------
-    curves
-        Name -> pairs ``[step, value]``, as a run record stores them.
-    labels
-        Name -> text of the legend; the name itself where there is none.
-    y_title
-        Title of the vertical axis with its unit.
-    log_y
-        Whether the vertical axis is logarithmic.
-    alt
-        What the figure shows.
-    """
-    figure = go.Figure()
-    for number, (name, points) in enumerate(curves.items()):
-        steps, values = np.asarray(points, dtype=float).reshape(-1, 2).T
-        figure.add_scatter(
-            x=steps.round(6).tolist(),
-            y=significant(values),
-            name=(labels or {}).get(name, name),
-            mode="lines" if len(steps) > 1 else "markers",
-            line={"color": CYCLE[number % len(CYCLE)], "dash": DASHES[number % len(DASHES)]},
-        )
-    text = alt or f"{y_title.capitalize()} over training steps: {', '.join(curves)}."
-    finish(figure, text, showlegend=True)
-    figure.update_xaxes(title="training step")
-    figure.update_yaxes(title=y_title, type="log" if log_y else "linear")
-    return figure
 
 
 def significant(values: ArrayLike) -> list[float]:
