@@ -119,9 +119,9 @@ def test_channels_are_the_originals_then_their_mirrored_copies() -> None:
 
 
 def test_other_modalities_may_be_channels() -> None:
-    """DWI is stripped and normalised like the rest."""
-    dwi = np.random.default_rng(0).uniform(50, 500, (3, 96, 88)).astype(np.float32)
-    prepared = prepare_ctp(a_case(dwi=dwi), modalities=("dwi",), symmetry="flip")
+    """Whatever lies on the common grid is stripped and normalised like the rest."""
+    delay = np.random.default_rng(0).uniform(50, 500, (3, 96, 88)).astype(np.float32)
+    prepared = prepare_ctp(a_case(delay=delay), modalities=("delay",), symmetry="flip")
     brain = prepared.foreground
     assert brain is not None
     assert prepared.image.shape[0] == 2

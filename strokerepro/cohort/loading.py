@@ -7,12 +7,13 @@ import re
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 
 from strokerepro.cohort.case import Case
 from strokerepro.cohort.reading import missing_files, read_case, refuse_ambiguous
-from strokerepro.cohort.splits import Split, hold_out, patient_folds
+from strokerepro.cohort.splits import Split, SplitBy, case_folds, hold_out, patient_folds
 from strokerepro.errors import InputError, UsageError
 from strokerepro.manifest import (
     CaseFiles,
@@ -64,25 +65,35 @@ class Cohort(Sequence[Case]):
         files = self._files[operator.index(index)]
         return read_case(files, self.manifest, self.root, self.modalities)
 
-    def folds(self, k: int | None = None, seed: int | None = None) -> list[Split]:
-        """Cross-validation by patient.
+    def folds(
+        self, k: int | None = None, seed: int | None = None, by: SplitBy = "patient"
+    ) -> list[Split]:
+        """Cross-validation.
 
         Parameters
         ----------
         k, seed
             Number of folds and seed of the shuffle; those of the manifest if left out.
+        by
+            What is never parted; by case, two slabs of a patient may stand on both sides.
         """
         default = self.manifest.folds
-        return patient_folds(
-            self.patient_ids,
+        make = {"patient": patient_folds, "case": case_folds}[by]
+        return make(
+            self._units(by),
             default.k if k is None else k,
             default.seed if seed is None else seed,
         )
 
-    def split(self, fold: int, k: int, val_fraction: float, seed: int) -> Split:
+    def _units(self, by: SplitBy) -> tuple[str, ...]:
+        return self.patient_ids if by == "patient" else self.case_ids
+
+    def split(
+        self, fold: int, k: int, val_fraction: float, seed: int, by: SplitBy = "patient"
+    ) -> Split:
         """One fold with a validation set taken from its training patients.
 
-        The test sets are those of ``folds(k, seed)``. Every fold draws its validation patients
+        The test sets are those of ``folds(k, seed, by)``. Every fold draws its validation patients
         independently of the others.
 
         Parameters
@@ -95,17 +106,21 @@ class Cohort(Sequence[Case]):
             Share of the training patients to validate on; 0 for none.
         seed
             Seed of both shuffles.
+        by
+            See `folds`.
 
         Raises
         ------
         UsageError
-            There is no such fold, or the share leaves nobody to train on.
+            Another `by`, no such fold, or the share leaves nobody to train on.
         """
-        folds = self.folds(k, seed)
+        if by not in get_args(SplitBy):
+            raise UsageError.unknown("kind of fold", by, get_args(SplitBy))
+        folds = self.folds(k, seed, by)
         if not 0 <= fold < k:
             raise UsageError(f"fold {fold}", f"a fold from 0 to {k - 1}", "choose another fold")
         generator = np.random.default_rng([seed, fold])
-        return hold_out(folds[fold], self.patient_ids, val_fraction, generator)
+        return hold_out(folds[fold], self._units(by), val_fraction, generator)
 
 
 def load_cohort(
@@ -209,7 +224,8 @@ def read_case_dir(path: Path, manifest: Manifest, modalities: Sequence[str] | No
     manifest
         The data set whose modalities and layout apply.
     modalities
-        What to read; if left out, everything on the common grid.
+        What to read; if left out, everything on the common grid. What the layout calls optional
+        is left out where the case lacks it: the preparation knows whether a prediction needs it.
 
     Raises
     ------
@@ -218,15 +234,18 @@ def read_case_dir(path: Path, manifest: Manifest, modalities: Sequence[str] | No
     """
     if not path.is_dir():
         raise InputError(f"{path}, which is no folder", "the folder of one case", "check --case")
-    wanted = _known_modalities(manifest, modalities)
+    wanted, optional = _known_modalities(manifest, modalities), manifest.layout.optional
     path = path.absolute()
     patient_id = manifest.patients.mapping.get(path.name, path.name)
     found = _in_layout(path, manifest)
     if found is None:
+        wanted = tuple(n for n in wanted if n not in optional or _named_files(path, n))
         images = {name: _only_file(path, name) for name in wanted}
         files, root = CaseFiles(path.name, images, None), path
     else:
         files, root = found
+        absent = missing_files(files, tuple(n for n in wanted if n in optional), with_label=False)
+        wanted = tuple(name for name in wanted if name not in absent)
     if missing_files(files, ()):
         files = replace(files, label=None)
     return read_case(files, manifest, root, wanted, patient_id=patient_id)
@@ -248,8 +267,7 @@ def _in_layout(path: Path, manifest: Manifest) -> tuple[CaseFiles, Path] | None:
 
 def _only_file(folder: Path, modality: str) -> Path:
     """Return the one file of a folder whose name says that it is this modality."""
-    name = re.compile(rf"(.*_)?{re.escape(modality)}\.nii(\.gz)?", re.IGNORECASE)
-    found = [path for path in sorted(folder.rglob("*")) if name.fullmatch(path.name)]
+    found = _named_files(folder, modality)
     if len(found) != 1:
         raise InputError(
             f"{len(found)} files for {modality} in {folder}",
@@ -257,3 +275,8 @@ def _only_file(folder: Path, modality: str) -> Path:
             "rename the file, or move the others away",
         )
     return found[0]
+
+
+def _named_files(folder: Path, modality: str) -> list[Path]:
+    name = re.compile(rf"(.*_)?{re.escape(modality)}\.nii(\.gz)?", re.IGNORECASE)
+    return [path for path in sorted(folder.rglob("*")) if name.fullmatch(path.name)]

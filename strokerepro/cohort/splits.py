@@ -1,4 +1,7 @@
-"""Folds by patient: the cases of one patient never stand on both sides."""
+"""Folds by patient: the cases of one patient never stand on both sides, unless asked for.
+
+Folds by case, and of slices within a case, show what a split leaks that parts a patient.
+"""
 
 from __future__ import annotations
 
@@ -6,15 +9,19 @@ import csv
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
+import numpy.typing as npt
 
 from strokerepro.errors import InputError, UsageError
+
+SplitBy = Literal["patient", "case"]
 
 
 @dataclass(frozen=True)
 class Split:
-    """Indices of cases into a cohort, each ascending; no patient is in two of them.
+    """Indices of cases into a cohort, each ascending; by default no patient is in two of them.
 
     Attributes
     ----------
@@ -47,20 +54,71 @@ def patient_folds(patient_ids: Sequence[str], k: int, seed: int) -> list[Split]:
     UsageError
         `k` is below two or above the number of patients.
     """
-    patients = sorted(set(patient_ids))
-    if not 2 <= k <= len(patients):
+    return _folds(patient_ids, k, seed, "patients")
+
+
+def case_folds(case_ids: Sequence[str], k: int, seed: int) -> list[Split]:
+    """Cut a cohort into `k` test sets by case, although cases may share a patient.
+
+    Two slabs of one head look alike, so that such folds overestimate; they are for showing by how
+    much.
+
+    Parameters
+    ----------
+    case_ids
+        Name of each case.
+    k, seed
+        See `patient_folds`.
+
+    Raises
+    ------
+    UsageError
+        `k` is below two or above the number of cases.
+    """
+    return _folds(case_ids, k, seed, "cases")
+
+
+def slice_folds(depth: int, k: int, seed: int, case_id: str) -> npt.NDArray[np.intp]:
+    """Deal the slices of one case out to `k` folds, although they are neighbours.
+
+    Parameters
+    ----------
+    depth
+        Number of slices.
+    k
+        Number of folds; of a case with fewer slices some folds get none.
+    seed, case_id
+        Decide the order and the first fold, so that folds of many cases are about equally large.
+
+    Returns
+    -------
+    ndarray
+        Fold (Z,) that tests each slice, 0 to k - 1.
+
+    Raises
+    ------
+    UsageError
+        `k` is below two.
+    """
+    if k < 2:
+        raise UsageError(f"{k} folds of slices", "at least two", "choose another number of folds")
+    rng = np.random.default_rng([seed, *case_id.encode()])
+    first = int(rng.integers(k))
+    return (rng.permutation(depth) + first) % k
+
+
+def _folds(unit_ids: Sequence[str], k: int, seed: int, units_name: str) -> list[Split]:
+    units = sorted(set(unit_ids))
+    if not 2 <= k <= len(units):
         raise UsageError(
-            f"{k} folds for {len(patients)} patients",
-            f"2 to {len(patients)} folds" if len(patients) > 1 else "at least two patients",
+            f"{k} folds for {len(units)} {units_name}",
+            f"2 to {len(units)} folds" if len(units) > 1 else f"at least two {units_name}",
             "choose another number of folds or more cases",
         )
-    order = np.random.default_rng(seed).permutation(len(patients))
-    groups = [{patients[i] for i in part} for part in np.array_split(order, k)]
+    order = np.random.default_rng(seed).permutation(len(units))
+    groups = [{units[i] for i in part} for part in np.array_split(order, k)]
     return [
-        Split(
-            train=_cases_of(patient_ids, set(patients) - group),
-            test=_cases_of(patient_ids, group),
-        )
+        Split(train=_cases_of(unit_ids, set(units) - group), test=_cases_of(unit_ids, group))
         for group in groups
     ]
 

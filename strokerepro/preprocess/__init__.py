@@ -4,9 +4,10 @@ from strokerepro.preprocess.ctp import brain_mask, prepare_ctp
 from strokerepro.preprocess.dwi import prepare_dwi
 from strokerepro.preprocess.geometry import Geometry, Window, plan_geometry, plan_resize
 from strokerepro.preprocess.grid import resample_to_case
-from strokerepro.preprocess.intensity import adc_um2_per_ms, normalise, zscore
+from strokerepro.preprocess.intensity import adc_um2_per_ms, normalise, unit_range, zscore
 from strokerepro.preprocess.prepared import PreparedCase
 from strokerepro.preprocess.reflection import Reflection, fit_reflection, reflect
+from strokerepro.preprocess.slice_parts import slice_parts
 from strokerepro.preprocess.threshold_rule import rcbf_core, relative_cbf, tmax_region
 
 __all__ = [
@@ -26,6 +27,8 @@ __all__ = [
     "reflect",
     "relative_cbf",
     "resample_to_case",
+    "slice_parts",
     "tmax_region",
+    "unit_range",
     "zscore",
 ]

@@ -3,7 +3,8 @@
 Source: Clèrigues et al., Computers in Biology and Medicine (2019),
 doi:10.1016/j.compbiomed.2019.103487, Sec. 2.1.1, and what its authors released; the resizing:
 Liu et al., Multi-scale deep convolutional neural network for stroke lesions segmentation on CT
-images, Sec. 3.1.
+images, Sec. 3.1; the maximum of the series and the DWI: Liu, Stroke lesion segmentation with 2D
+novel CNN pipeline and novel loss function (BrainLes 2018), Sec. 2.1.
 """
 
 from __future__ import annotations
@@ -17,24 +18,32 @@ import numpy.typing as npt
 
 from strokerepro.cohort import Case
 from strokerepro.errors import InputError, UsageError
+from strokerepro.preprocess.ctp_channels import (
+    PERFUSION,
+    Mirror,
+    Normalise,
+    PwiFeature,
+    channel_volume,
+    map_volume,
+    normalised_channels,
+    present_channels,
+)
 from strokerepro.preprocess.geometry import Float, Geometry, Window, plan_resize
-from strokerepro.preprocess.intensity import zscore
 from strokerepro.preprocess.orientation import left_right_axis
 from strokerepro.preprocess.prepared import PreparedCase
 from strokerepro.preprocess.reflection import Similarity, fit_reflection, reflect
 from strokerepro.preprocess.threshold_rule import rcbf_core, tmax_region
 
 Symmetry = Literal["none", "flip", "rigid", "affine"]
-Normalise = Literal["zscore_brain", "zscore_volume"]
+Rule = Literal["rcbf30", "tmax6", "rcbf30_delay3"]
 RegisterOn = Literal["stripped", "unstripped"]
 
 _Mask = npt.NDArray[np.bool_]
-_Mirror = Callable[[Float], Float]
 
-_PERFUSION = ("cbf", "cbv", "mtt", "tmax")
 # Soft tissue in HU: without a window, bone and air would outweigh the brain of an unstripped CT.
 _WINDOW_HU = (0.0, 80.0)
 _MIN_CLUSTER_ML = 1.0
+_DELAY_S = 3.0
 
 
 def prepare_ctp(
@@ -46,6 +55,9 @@ def prepare_ctp(
     register_on: RegisterOn = "stripped",
     similarity: Similarity = "robust",
     resize_px: int | None = None,
+    pwi_feature: PwiFeature = "max",
+    optional_dwi: bool = False,
+    rules: tuple[Rule, ...] = ("rcbf30", "tmax6"),
 ) -> PreparedCase:
     """Strip the skull, resize if asked for, append mirrored copies, normalise.
 
@@ -56,6 +68,8 @@ def prepare_ctp(
         CT for a registration.
     modalities
         Channels of the image in this order; their mirrored copies follow in the same order.
+        ``"ctp_max"`` is a feature of the series ``ctp``; ``"dwi"`` is scaled by `unit_range`
+        whatever `normalise` says, since a network has to synthesise it.
     symmetry
         How an image is mirrored: by a flip of the left-right axis alone, by a flip followed by a
         rigid or an affine registration in plane of the flipped CT to the CT, whose transform
@@ -75,19 +89,28 @@ def prepare_ctp(
         Side of the square of pixels that every slice is stretched to before it is normalised:
         maps linearly, masks by the nearest voxel (160 in Liu et al., Sec. 3.1, who do not name
         the interpolation). None: the grid stays that of the file.
+    pwi_feature
+        What ``"ctp_max"`` is: the maximum over time of every voxel (Liu, Sec. 2.1), or what of it
+        lies above the mean of the first seconds.
+    optional_dwi
+        A case without DWI is prepared without that channel, which must then be the last of those
+        asked for: whoever only predicts from CT does not need it.
+    rules
+        Names in `baselines`. ``"rcbf30"`` and ``"tmax6"``: see `threshold_rule`;
+        ``"rcbf30_delay3"``: the first where Tmax, for the delay, is above 3 s (Liu, Sec. 1, after
+        Yu et al., Scientific Reports 6 (2016), 20932).
 
     Returns
     -------
     PreparedCase
-        `foreground` is the brain; `baselines` has ``"rcbf30"`` and ``"tmax6"``, see
-        `threshold_rule`, computed on the grid of the file; `native_label` and
-        `native_baselines` stay there; `notes` says if a registration failed, which is warned of
-        as well.
+        `foreground` is the brain; `baselines` has the masks of `rules`, computed on the grid of
+        the file; `native_label` and `native_baselines` stay there; `channels` names the channels;
+        `notes` says if a registration failed, which is warned of as well.
 
     Raises
     ------
     UsageError
-        An unknown option, or a side below 1.
+        An unknown option, a side below 1, or an optional DWI that is not the last channel.
     InputError
         A modality that was not read, an impossible map, or an image without contrast.
     """
@@ -95,9 +118,13 @@ def prepare_ctp(
         ("symmetry", symmetry, Symmetry),
         ("normalisation", normalise, Normalise),
         ("CT to register on", register_on, RegisterOn),
+        ("feature of the series", pwi_feature, PwiFeature),
+        *(("threshold rule", rule, Rule) for rule in rules),
     ):
         if value not in get_args(known):
             raise UsageError.unknown(kind, value, get_args(known))
+    if optional_dwi:
+        modalities = present_channels(case, modalities, mirrored=symmetry != "none")
     if not modalities:
         raise UsageError("no modality", "at least one channel", "name one, such as tmax")
     geometry = _geometry(case, resize_px)
@@ -105,16 +132,17 @@ def prepare_ctp(
     prepared_brain = _resample_mask(geometry, brain).astype(np.bool_)
     # Linear weights reach across the brain's edge: what they bring outside is cut away.
     volumes = [
-        np.where(prepared_brain, _resample(geometry, np.where(brain, _volume(case, name), 0)), 0)
-        for name in modalities
+        np.where(prepared_brain, _resample(geometry, np.where(brain, volume, 0)), 0)
+        for volume in (channel_volume(case, name, pwi_feature) for name in modalities)
     ]
     mirror, notes = _mirror(case, brain, symmetry, register_on, similarity, geometry.px_mm)
-    names = [f"{name} of {case.case_id}" for name in modalities]
-    baselines = _baselines(case, brain)
+    baselines = _baselines(case, brain, rules)
     return PreparedCase(
         case_id=case.case_id,
         patient_id=case.patient_id,
-        image=_channels(volumes, names, prepared_brain, mirror, normalise),
+        image=normalised_channels(
+            modalities, volumes, prepared_brain, mirror, normalise, case.case_id
+        ),
         label=None if case.label is None else _resample_mask(geometry, case.label),
         spacing_mm=geometry.prepared_spacing_mm,
         geometry=geometry,
@@ -124,6 +152,9 @@ def prepare_ctp(
         native_label=case.label,
         native_baselines=baselines,
         notes=notes,
+        channels=modalities
+        if mirror is None
+        else (*modalities, *(f"mirrored {name}" for name in modalities)),
     )
 
 
@@ -147,8 +178,8 @@ def brain_mask(case: Case) -> _Mask:
         A map that was not read, that is 0 everywhere, or that holds negative or bad values.
     """
     total = np.zeros(case.shape, np.float32)
-    for name in _PERFUSION:
-        volume = _volume(case, name)
+    for name in PERFUSION:
+        volume = map_volume(case, name)
         lowest = float(volume.min()) if np.isfinite(volume).all() else float("nan")
         if not lowest >= 0:
             raise InputError(
@@ -187,16 +218,6 @@ def _resample_mask(
     return geometry.resample_mask(binary, "nearest", "vote")
 
 
-def _volume(case: Case, name: str) -> Float:
-    if name not in case.arrays:
-        raise InputError(
-            f"{case.case_id} without {name}",
-            f"{', '.join(_PERFUSION)} and all channels among the modalities that were read",
-            "name it in `modalities` when the cohort is loaded",
-        )
-    return case.arrays[name]
-
-
 def _mirror(
     case: Case,
     brain: _Mask,
@@ -204,7 +225,7 @@ def _mirror(
     register_on: RegisterOn,
     similarity: Similarity,
     px_mm: tuple[float, float],
-) -> tuple[_Mirror | None, tuple[str, ...]]:
+) -> tuple[Mirror | None, tuple[str, ...]]:
     """How volumes (..., Z, Y, X) of `px_mm` (y, x) are mirrored, and what went wrong."""
     if symmetry == "none":
         return None, ()
@@ -212,7 +233,7 @@ def _mirror(
     if symmetry == "flip":
         return lambda volumes: np.flip(volumes, axis), ()
     # The reflection is fitted to arrays whose last axis is left-right.
-    ct = np.clip(_volume(case, "ct"), *_WINDOW_HU)
+    ct = np.clip(map_volume(case, "ct"), *_WINDOW_HU)
     if register_on == "stripped":
         ct = np.where(brain, ct, 0)
     spacing_yx_mm = (case.spacing_mm[1], case.spacing_mm[2])
@@ -231,27 +252,15 @@ def _mirror(
     return mirror, notes
 
 
-def _channels(
-    volumes: list[Float], names: list[str], brain: _Mask, mirror: _Mirror | None, how: Normalise
-) -> Float:
-    """Normalised originals, then their mirrored copies, (C, Z, Y, X)."""
-    if how == "zscore_brain":
-        originals = np.stack(
-            [zscore(volume, brain, name) for volume, name in zip(volumes, names, strict=True)]
-        )
-        return originals if mirror is None else np.concatenate([originals, mirror(originals)])
-    raw = np.stack(volumes)
-    if mirror is not None:
-        raw, names = np.concatenate([raw, mirror(raw)]), names * 2
-    return np.stack([zscore(volume, None, name) for volume, name in zip(raw, names, strict=True)])
-
-
-def _baselines(case: Case, brain: _Mask) -> Mapping[str, npt.NDArray[np.uint8]]:
-    tmax_s = case.arrays["tmax"]
-    masks = {
-        "rcbf30": rcbf_core(case.arrays["cbf"], tmax_s, brain, case.spacing_mm),
-        "tmax6": tmax_region(
-            tmax_s, brain, spacing_mm=case.spacing_mm, min_cluster_ml=_MIN_CLUSTER_ML
+def _baselines(
+    case: Case, brain: _Mask, rules: tuple[Rule, ...]
+) -> Mapping[str, npt.NDArray[np.uint8]]:
+    cbf, tmax_s, spacing_mm = case.arrays["cbf"], case.arrays["tmax"], case.spacing_mm
+    masks: Mapping[Rule, Callable[[], _Mask]] = {
+        "rcbf30": lambda: rcbf_core(cbf, tmax_s, brain, spacing_mm),
+        "tmax6": lambda: tmax_region(
+            tmax_s, brain, spacing_mm=spacing_mm, min_cluster_ml=_MIN_CLUSTER_ML
         ),
+        "rcbf30_delay3": lambda: rcbf_core(cbf, tmax_s, brain, spacing_mm, gate_tmax_s=_DELAY_S),
     }
-    return {name: mask.astype(np.uint8) for name, mask in masks.items()}
+    return {rule: masks[rule]().astype(np.uint8) for rule in rules}

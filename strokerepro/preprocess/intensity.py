@@ -14,6 +14,7 @@ Norm = Literal["release", "whole_volume", "foreground"]
 NORMS = ("release", "whole_volume", "foreground")
 
 _KEPT_SHARE = 0.99
+_BRIGHTEST_PERCENT = 99.5
 # Rounding leaves a constant image with a deviation of some last digits of its value.
 _CONSTANT_BELOW = 1e-6
 
@@ -132,3 +133,35 @@ def zscore(volume: Float, mask: npt.NDArray[np.bool_] | None, name: str) -> Floa
         )
     scores = (volume - mean) / deviation
     return (scores if mask is None else np.where(mask, scores, 0)).astype(np.float32)
+
+
+def unit_range(volume: Float, mask: npt.NDArray[np.bool_], name: str) -> Float:
+    """Bring an image without negative values, such as a DWI, to 0..1 inside a mask.
+
+    The values are divided by their 99.5th percentile inside the mask and cut off at 0 and 1. An
+    affine map of all values, such as `zscore`, would leave a network's linear output without a
+    fixed scale for its errors.
+
+    Parameters
+    ----------
+    volume
+        Values of any shape and unit.
+    mask
+        Voxels of the same shape that the percentile is taken from; all others become exactly 0.
+    name
+        What the volume is, for the message of an error.
+
+    Raises
+    ------
+    InputError
+        No voxel in the mask, or a percentile that is not above 0.
+    """
+    values = volume[mask]
+    bright = float(np.percentile(values, _BRIGHTEST_PERCENT)) if values.size else float("nan")
+    if not bright > 0:
+        raise InputError(
+            f"{name} with a {_BRIGHTEST_PERCENT}th percentile of {bright:.4g} in the brain",
+            "an image that is bright somewhere",
+            "check the file, or exclude the case by moving its folder away",
+        )
+    return np.where(mask, np.clip(volume / np.float32(bright), 0, 1), 0).astype(np.float32)

@@ -38,6 +38,8 @@ class PreparedCase:
     native_label, native_baselines
         `label` and `baselines` on the grid of the file, for scores at the original resolution;
         None and empty where the preparation keeps none.
+    channels
+        Names of the channels of `image`; empty where the preparation names none.
     notes
         What a reader of the results has to know of this preparation, such as a registration that
         failed; empty if all went as usual.
@@ -55,6 +57,7 @@ class PreparedCase:
     native_label: npt.NDArray[np.uint8] | None = None
     native_baselines: Mapping[str, npt.NDArray[np.uint8]] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    channels: tuple[str, ...] = ()
 
     @property
     def native_spacing_mm(self) -> tuple[float, float, float]:
