@@ -105,8 +105,8 @@ class _FusedLoss(Function):
         probability = margin.sigmoid()
         loss, slopes = margin.new_zeros(()), margin.new_zeros(2)
         if dice_weight:
-            counts = _by_class(torch.full_like(loss, margin.numel()), sign.sum())
-            sums = _by_class(probability.sum(), (probability * sign).sum())
+            counts = by_class(torch.full_like(loss, margin.numel()), sign.sum())
+            sums = by_class(probability.sum(), (probability * sign).sum())
             dice_loss, slopes = _generalised_dice(counts, sums, power)
             loss, slopes = dice_weight * dice_loss, dice_weight * slopes
         if ce_weight:
@@ -129,9 +129,32 @@ class _FusedLoss(Function):
         return by_logits, None, None, None, None
 
 
-def _by_class(total: Tensor, signed: Tensor) -> Tensor:
+def by_class(total: Tensor, signed: Tensor) -> Tensor:
     """Sums over the background and over the lesion, (2,), from lesion + and - background."""
     return torch.stack([total - signed, total + signed]) / 2
+
+
+def generalised_weights(counts: Tensor, power: float) -> Tensor:
+    """Weights of the classes, up to a common factor: (2,) from the (2,) pixels of each class."""
+    # Only the ratio of the weights matters: relative to the rarest present class they are
+    # at most 1. An absent class has the largest finite weight, which is that class's.
+    rarest = torch.where(counts > 0, counts, counts.sum()).min()
+    return (rarest / torch.maximum(counts, rarest)) ** power
+
+
+def weighted_overlap(counts: Tensor, sums: Tensor, weights: Tensor) -> tuple[Tensor, Tensor]:
+    """Numerator (without its 2) and denominator of a Dice coefficient of two weighted classes.
+
+    Parameters
+    ----------
+    counts, sums
+        (2,): pixels of each class, and the sums of p_true over them.
+    weights
+        (2,): of each class; (0, 1) leaves the lesion's own Dice coefficient.
+    """
+    overlap = (weights * sums).sum()
+    total = (weights * (counts + sums + (counts - sums).flip(0))).sum()
+    return overlap, total
 
 
 def _generalised_dice(counts: Tensor, sums: Tensor, power: float) -> tuple[Tensor, Tensor]:
@@ -139,10 +162,8 @@ def _generalised_dice(counts: Tensor, sums: Tensor, power: float) -> tuple[Tenso
 
     Parameters
     ----------
-    counts, sums
-        (2,): pixels of each class, and the sums of p_true over them.
-    power
-        Of the counts in the weights.
+    counts, sums, power
+        See `weighted_overlap` and `generalised_weights`.
 
     Returns
     -------
@@ -151,12 +172,8 @@ def _generalised_dice(counts: Tensor, sums: Tensor, power: float) -> tuple[Tenso
     slopes
         (2,): derivative of the loss by p_true of a pixel of each class.
     """
-    # Only the ratio of the weights matters: relative to the rarest present class they are
-    # at most 1. An absent class has the largest finite weight, which is that class's.
-    rarest = torch.where(counts > 0, counts, counts.sum()).min()
-    weights = (rarest / torch.maximum(counts, rarest)) ** power
+    weights = generalised_weights(counts, power)
     difference = weights - weights.flip(0)
-    overlap = (weights * sums).sum()
-    total = (weights * (counts + sums + (counts - sums).flip(0))).sum()
+    overlap, total = weighted_overlap(counts, sums, weights)
     slopes = -2 * (weights * total - overlap * difference) / total**2
     return 1 - 2 * overlap / total, slopes
