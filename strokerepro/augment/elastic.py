@@ -7,8 +7,8 @@ from typing import Literal, NamedTuple, get_args
 
 import torch
 from torch import Tensor
-from torch.nn import functional
 
+from strokerepro.augment.resampling import resample
 from strokerepro.errors import UsageError
 
 ElasticUnits = Literal["relative", "pixel"]
@@ -113,14 +113,7 @@ def apply_elastic(images: Tensor, labels: Tensor, field: ElasticField) -> tuple[
             "one field a patch, of the patch's size",
             "draw as many fields as there are patches to deform",
         )
-    grid = _grid(shift)
-    deformed = functional.grid_sample(
-        images, grid, mode="bilinear", padding_mode="border", align_corners=False
-    )
-    nearest = functional.grid_sample(
-        labels[:, None].float(), grid, mode="nearest", padding_mode="border", align_corners=False
-    )
-    return deformed.contiguous(memory_format=torch.channels_last), nearest[:, 0].to(labels.dtype)
+    return resample(images, labels, _grid(shift), padding="border")
 
 
 def _grid(shift_px: Tensor) -> Tensor:

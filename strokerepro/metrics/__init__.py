@@ -7,6 +7,7 @@ from strokerepro.metrics.overlap import best_threshold_dice, dice
 from strokerepro.metrics.sentinel import SENTINEL_MM, DecodedSentinel, decode_sentinel
 from strokerepro.metrics.summary import r_squared, summarise
 from strokerepro.metrics.surface import surface_distances
+from strokerepro.metrics.synthesis import SYNTHESIS_KEYS, score_synthesis
 from strokerepro.metrics.threshold_grid import GridScores, score_grid
 
 __all__ = [
@@ -14,6 +15,7 @@ __all__ = [
     "CONNECTIVITIES",
     "EMPTY_POLICIES",
     "SENTINEL_MM",
+    "SYNTHESIS_KEYS",
     "DecodedSentinel",
     "GridScores",
     "OperatingPoint",
@@ -23,6 +25,7 @@ __all__ = [
     "r_squared",
     "score_case",
     "score_grid",
+    "score_synthesis",
     "select_operating_point",
     "summarise",
     "surface_distances",
