@@ -1,5 +1,12 @@
 """What a chapter says about numbers: tables, paired tests and verdicts on claims."""
 
+from strokerepro.report.contrasts import (
+    Contrast,
+    contrast_table,
+    contrast_words,
+    not_run,
+    run_command,
+)
 from strokerepro.report.experiments import (
     beside_paper,
     compare_pairs,
@@ -8,7 +15,7 @@ from strokerepro.report.experiments import (
     runs_table,
 )
 from strokerepro.report.judging import compare, judge_claims, method_rows, pooled
-from strokerepro.report.layout import TextTable, comparison_table, means, side_by_side
+from strokerepro.report.layout import Note, TextTable, comparison_table, means, side_by_side
 from strokerepro.report.operating_points import (
     Grid,
     chosen_pair,
@@ -29,7 +36,9 @@ from strokerepro.report.verdicts import OUTCOMES, STATUSES, Verdict, judge_diffe
 __all__ = [
     "OUTCOMES",
     "STATUSES",
+    "Contrast",
     "Grid",
+    "Note",
     "PairedTest",
     "TextTable",
     "Verdict",
@@ -38,6 +47,8 @@ __all__ = [
     "compare",
     "compare_pairs",
     "comparison_table",
+    "contrast_table",
+    "contrast_words",
     "holm",
     "judge_claims",
     "judge_difference",
@@ -48,6 +59,7 @@ __all__ = [
     "method_rows",
     "method_table",
     "missing_table",
+    "not_run",
     "paired_power",
     "paired_test",
     "paired_values",
@@ -57,6 +69,7 @@ __all__ = [
     "published_scores",
     "record_rows",
     "rows_at_points",
+    "run_command",
     "runs_table",
     "side_by_side",
     "subgroup_table",

@@ -16,6 +16,10 @@ from strokerepro.report.layout import comparison_table
 from strokerepro.report.published import load_published, paper_vs_ours
 from strokerepro.report.tables import method_table
 
+_METHOD_COLUMNS = [
+    "method", "metric", "mean", "sd", "ddof", "n", "n_undefined", "n_sentinel", "data",
+]  # fmt: skip
+
 
 def runs_table(records: Records) -> pd.DataFrame:
     """One row an experiment that has records: folds, test cases, minutes, device."""
@@ -37,11 +41,15 @@ def missing_table(recipe: Recipe, records: Records) -> pd.DataFrame:
     """One row an experiment without a record: question, published trend, estimated cost.
 
     The minutes are for one fold on the machine of the main record, by the ratio of operations; an
-    experiment whose network does not take images of this profile's size has none.
+    experiment whose network does not take images of this profile's size has none, and without a
+    main record nothing was measured.
     """
-    measured = records["main"][0].wall_s / 60
+    main = records.get("main")
+    measured = main[0].wall_s / 60 if main else None
 
     def minutes(name: str) -> int | str:
+        if measured is None:
+            return "unknown: no main record"
         try:
             return round(estimate_s(recipe.ablation(name), recipe, measured))
         except InputError:
@@ -103,8 +111,10 @@ def beside_paper(
     methods: Mapping[str, str],
     metrics: Mapping[str, str],
     paper_data: str,
+    *,
+    keep_missing: bool = False,
 ) -> pd.DataFrame:
-    """Our means of some methods beside the paper's numbers; methods without rows are left out.
+    """Our means of some methods beside the paper's numbers.
 
     Parameters
     ----------
@@ -116,6 +126,8 @@ def beside_paper(
         Our names to the paper's names.
     paper_data
         The data behind the paper's numbers.
+    keep_missing
+        Show methods without rows as not run, instead of leaving them out.
 
     Returns
     -------
@@ -124,7 +136,10 @@ def beside_paper(
     """
     known = set(rows["method"])
     present = {ours: paper for ours, paper in methods.items() if ours in known}
-    table = method_table(rows, list(present), list(metrics), by="method")
+    table = pd.DataFrame(columns=_METHOD_COLUMNS)
+    if present:
+        table = method_table(rows, list(present), list(metrics), by="method")
+    shown = methods if keep_missing else present
     return paper_vs_ours(
-        published, table, methods=present, metrics=metrics, paper_data=paper_data, by="method"
+        published, table, methods=shown, metrics=metrics, paper_data=paper_data, by="method"
     )

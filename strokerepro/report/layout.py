@@ -115,6 +115,25 @@ def _mean_sd(mean: float, sd: float, digits: int) -> str:
 
 
 @dataclass(frozen=True)
+class Note:
+    """Sentences made of numbers, shown by a notebook as Markdown.
+
+    Attributes
+    ----------
+    text
+        Markdown.
+    """
+
+    text: str
+
+    def _repr_markdown_(self) -> str:
+        return self.text
+
+    def __repr__(self) -> str:
+        return self.text
+
+
+@dataclass(frozen=True)
 class TextTable:
     """A table of words without its index, for a notebook.
 

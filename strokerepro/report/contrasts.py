@@ -1,0 +1,208 @@
+"""Contrasts of experiments, in a table and in words; what was never run shows its command."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import pandas as pd
+
+from strokerepro.errors import InputError
+from strokerepro.papers.base import Recipe
+from strokerepro.report.judging import Records, compare
+from strokerepro.report.layout import Note
+from strokerepro.report.statistics import PairedTest, holm
+
+_ALPHA = 0.05
+_COLUMNS = [
+    "contrast", "metric", "paper", "ours", "95 % interval", "p, t-test", "p, Holm", "n", "data",
+    "to run",
+]  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Contrast:
+    """A difference that is looked at: first minus second, on the same test cases.
+
+    Attributes
+    ----------
+    label
+        What changes from the second method to the first, in words.
+    first, second
+        Methods ``run/output``.
+    metric
+        Key of a row of scores.
+    published
+        The paper's difference, if it prints one.
+    """
+
+    label: str
+    first: str
+    second: str
+    metric: str = "dice"
+    published: float | None = None
+
+    @property
+    def runs(self) -> tuple[str, ...]:
+        """Experiments whose records are needed, each once."""
+        return tuple(dict.fromkeys(method.split("/")[0] for method in (self.first, self.second)))
+
+
+def run_command(recipe: Recipe, name: str, data: str = "phantom") -> str:
+    """Command line that makes the records of an experiment at the recipe's profile.
+
+    Raises
+    ------
+    UsageError
+        The recipe has no such experiment.
+    """
+    parts = ["strokerepro run", recipe.slug, f"--profile {recipe.profile_name}"]
+    if recipe.ablation(name).name != "main":
+        parts.append(f"--ablation {name}")
+    if data not in ("phantom", recipe.data):
+        parts.append(f"--data {data} --root DIR")
+    return " ".join(parts)
+
+
+def not_run(recipe: Recipe, records: Records, *names: str, data: str = "phantom") -> Note | None:
+    """Say which of some experiments have no record, and how to make them; None if all have one.
+
+    Parameters
+    ----------
+    recipe
+        At its profile.
+    records
+        Records by experiment.
+    *names
+        What is needed.
+    data
+        Cohort, as in `strokerepro.experiment.jobs`.
+    """
+    lacking = [name for name in names if not records.get(name)]
+    if not lacking:
+        return None
+    commands = ", ".join(f"`{run_command(recipe, name, data)}`" for name in lacking)
+    return Note(f"*Not run yet:* {', '.join(f'`{name}`' for name in lacking)}. Make it: {commands}")
+
+
+def contrast_table(
+    recipe: Recipe, rows: pd.DataFrame, contrasts: Sequence[Contrast], data: str = "phantom"
+) -> pd.DataFrame:
+    """One row a contrast: the paper's difference, ours with its interval and tests, or a command.
+
+    Parameters
+    ----------
+    recipe
+        At its profile.
+    rows
+        As `method_rows` gives, or an empty table where nothing was run.
+    contrasts
+        One family; Holm's correction is over those of it that could be tested.
+    data
+        Cohort, as in `strokerepro.experiment.jobs`.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Text, for `TextTable`; a number that does not exist is ``-``.
+    """
+    tests = _tests(rows, contrasts)
+    adjusted = _adjusted(tests)
+    lines = []
+    for item, test, p_holm in zip(contrasts, tests, adjusted, strict=True):
+        line = dict.fromkeys(_COLUMNS, "-")
+        line |= {"contrast": item.label, "metric": item.metric, "paper": _signed(item.published)}
+        if isinstance(test, PairedTest):
+            line |= {
+                "ours": _signed(test.mean_difference),
+                "95 % interval": f"{test.ci_low:.3f} to {test.ci_high:.3f}",
+                "p, t-test": f"{test.p_t:.2g}",
+                "p, Holm": f"{p_holm:.2g}",
+                "n": str(test.n),
+                "data": _data_of(rows, item),
+            }
+        else:
+            line["to run"] = test or _commands(recipe, rows, item, data)
+        lines.append(line)
+    return pd.DataFrame(lines, columns=_COLUMNS)
+
+
+def contrast_words(
+    recipe: Recipe, rows: pd.DataFrame, contrasts: Sequence[Contrast], data: str = "phantom"
+) -> Note:
+    """Say in a list what each contrast shows: a rise, a fall, no difference, or nothing yet.
+
+    A difference counts as shown if the t-test rejects at 5 % after Holm's correction over the
+    family. Parameters are those of `contrast_table`.
+    """
+    tests = _tests(rows, contrasts)
+    adjusted = _adjusted(tests)
+    lines = []
+    for item, test, p_holm in zip(contrasts, tests, adjusted, strict=True):
+        if isinstance(test, PairedTest):
+            said = _in_words(item, test, p_holm)
+        else:
+            said = test or f"not run yet, `{_commands(recipe, rows, item, data)}`"
+        lines.append(f"- {item.label}: {said}.")
+    return Note("\n".join(lines))
+
+
+def _tests(rows: pd.DataFrame, contrasts: Sequence[Contrast]) -> list[PairedTest | str]:
+    """Test of each contrast; "" where a run is missing, a reason where no test is possible."""
+    known = set(rows["method"]) if len(rows) else set()
+    found: list[PairedTest | str] = []
+    for item in contrasts:
+        if not {item.first, item.second} <= known:
+            found.append("")
+            continue
+        try:
+            found.append(compare(rows, item.first, item.second, item.metric))
+        except InputError as error:  # too few defined pairs
+            found.append(f"not testable: {error}")
+    return found
+
+
+def _adjusted(tests: Sequence[PairedTest | str]) -> list[float]:
+    """Holm's p of the tests that exist; NaN for the others."""
+    places = [index for index, test in enumerate(tests) if isinstance(test, PairedTest)]
+    adjusted = [float("nan")] * len(tests)
+    p_values = [test.p_t for test in tests if isinstance(test, PairedTest)]
+    for index, p in zip(places, holm(p_values) if p_values else [], strict=True):
+        adjusted[index] = float(p)
+    return adjusted
+
+
+def _in_words(item: Contrast, test: PairedTest, p_holm: float) -> str:
+    numbers = (
+        f"{test.mean_difference:+.3f} (95 % CI {test.ci_low:+.3f} to {test.ci_high:+.3f}, "
+        f"p = {p_holm:.2g} after Holm's correction, n = {test.n})"
+    )
+    if p_holm < _ALPHA:
+        said = f"{item.metric} {'rises' if test.mean_difference > 0 else 'falls'}, {numbers}"
+    else:
+        said = (
+            f"no difference of {item.metric} shown, {numbers}; one of "
+            f"{test.detectable_difference:.2g} would have been found with a power of 80 %"
+        )
+    if item.published is None:
+        return said
+    if p_holm < _ALPHA:
+        sign = "this" if (test.mean_difference > 0) == (item.published > 0) else "the other"
+        return f"{said}; the paper's {_signed(item.published)} has {sign} sign"
+    return f"{said}; the paper has {_signed(item.published)}"
+
+
+def _commands(recipe: Recipe, rows: pd.DataFrame, item: Contrast, data: str) -> str:
+    have = set(rows["name"]) if len(rows) else set()
+    lacking = [run for run in item.runs if run not in have]
+    if not lacking:
+        return "no such output in the records"
+    return "; ".join(run_command(recipe, run, data) for run in lacking)
+
+
+def _data_of(rows: pd.DataFrame, item: Contrast) -> str:
+    return ", ".join(sorted(set(rows.loc[rows["method"] == item.first, "data"])))
+
+
+def _signed(value: float | None) -> str:
+    return "-" if value is None else f"{value:+.3f}"
