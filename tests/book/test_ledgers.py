@@ -1,0 +1,24 @@
+"""The ledgers of deviations: every setting that one names exists, and nothing is left open."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from strokerepro import papers
+
+TABLES = Path(__file__).resolve().parents[2] / "book" / "tables"
+LEDGERS = sorted([*TABLES.glob("*_deviations.csv"), *TABLES.glob("*_contradictions.csv")])
+
+
+@pytest.mark.parametrize("path", LEDGERS, ids=lambda path: path.stem)
+def test_each_row_has_our_choice(path: Path) -> None:
+    """A row names a setting of the recipe, whose value the chapter shows, or says it in words."""
+    slug = path.stem.rpartition("_")[0]
+    fields = papers.get_recipe(slug).fields
+    for row in pd.read_csv(path).itertuples():
+        named, said = isinstance(row.setting, str), isinstance(row.ours, str)
+        assert named is not said, row
+        assert not named or row.setting in fields, row
