@@ -15,11 +15,13 @@ from hypothesis import strategies as st
 
 from strokerepro.cohort import (
     Case,
+    case_folds,
     load_cohort,
     patient_folds,
     read_case_dir,
     read_volume,
     save_volume,
+    slice_folds,
 )
 from strokerepro.errors import InputError, UsageError
 from strokerepro.manifest import PhantomSpec, load_manifest, verify
@@ -493,6 +495,48 @@ def test_an_impossible_split_is_refused(tiny_cohort: TinyCohort, fold: int, shar
     cohort = load_cohort("isles2022", tiny_cohort(cases=4))
     with pytest.raises(UsageError):
         cohort.split(fold, 2, share, 0)
+
+
+@given(depth=st.integers(1, 40), k=st.integers(2, 6), seed=st.integers(0, 99))
+def test_slices_are_dealt_out_evenly(depth: int, k: int, seed: int) -> None:
+    """Folds of a case differ by at most one slice, and repeat."""
+    folds = slice_folds(depth, k, seed, "case_7")
+    counts = np.bincount(folds, minlength=k)
+    assert counts.sum() == depth
+    assert len(counts) == k
+    assert counts.max() - counts.min() <= 1
+    assert (folds == slice_folds(depth, k, seed, "case_7")).all()
+
+
+def test_slices_of_many_thin_cases_fill_all_folds() -> None:
+    """94 cases of two slices: no fold of four has far more than a quarter of the 188."""
+    folds = np.concatenate([slice_folds(2, 4, 0, f"case_{n}") for n in range(94)])
+    assert np.bincount(folds, minlength=4) == pytest.approx(np.full(4, 47), abs=14)
+
+
+def test_folds_by_case_part_patients() -> None:
+    """Twenty slabs of ten patients in four folds of five: no fold can hold pairs alone."""
+    patients, cases = [f"p{n // 2}" for n in range(20)], [f"case_{n}" for n in range(20)]
+    folds = case_folds(cases, 4, 0)
+    assert sorted(i for fold in folds for i in fold.test) == list(range(20))
+    assert {len(fold.test) for fold in folds} == {5}
+    for fold in folds:
+        assert {patients[i] for i in fold.train} & {patients[i] for i in fold.test}
+    assert [fold.test for fold in folds] == [fold.test for fold in patient_folds(cases, 4, 0)]
+    with pytest.raises(UsageError, match="21 folds for 20 cases"):
+        case_folds(cases, 21, 0)
+    with pytest.raises(UsageError, match="1 folds of slices"):
+        slice_folds(4, 1, 0, "case_1")
+
+
+def test_a_split_by_case_holds_out_cases(tiny_cohort: TinyCohort) -> None:
+    """The test set is that of the folds by case; another unit is refused."""
+    cohort = load_cohort("isles2022", tiny_cohort(cases=6))
+    split = cohort.split(1, 3, 0.25, 0, by="case")
+    assert split.test == cohort.folds(3, 0, by="case")[1].test
+    assert (len(split.train), len(split.val), len(split.test)) == (3, 1, 2)
+    with pytest.raises(UsageError, match="case, patient"):
+        cohort.split(1, 3, 0.25, 0, by="slice")  # type: ignore[arg-type]
 
 
 def test_default_folds_are_those_of_the_manifest(tiny_cohort: TinyCohort) -> None:

@@ -345,6 +345,33 @@ def test_one_folder_that_lacks_a_map_names_the_file(root: Path) -> None:
         read_case_dir(root / "TRAINING" / "case_1", load_manifest("isles2018"))
 
 
+@pytest.mark.parametrize("modality", ["dwi", "ctp"])
+def test_one_folder_may_lack_what_the_layout_calls_optional(root: Path, modality: str) -> None:
+    """A prediction from CT needs no DWI; whoever does need it finds it absent."""
+    if modality == "ctp":
+        find_smir(root, 2, "CT_4DPWI").unlink()
+    wanted = ("ct", "cbf", "dwi", "ctp")
+    case = read_case_dir(root / "TRAINING" / "case_2", load_manifest("isles2018"), wanted)
+    assert tuple(case.arrays) == ("ct", "cbf")
+    assert tuple(case.series) == (() if modality == "ctp" else ("ctp",))
+
+
+def test_one_folder_of_plain_names_may_lack_what_is_optional(root: Path, tmp_path: Path) -> None:
+    """There is a DWI, which is read; two of them are as ambiguous as two of anything."""
+    folder = tmp_path / "plain"
+    folder.mkdir()
+    for name in ("CT", "CT_CBF"):
+        plain = folder / f"{name.removeprefix('CT_').lower()}.nii"
+        find_smir(root, 1, name).rename(plain)
+    manifest = load_manifest("isles2018")
+    assert tuple(read_case_dir(folder, manifest, ("cbf", "dwi")).arrays) == ("ct", "cbf")
+    (folder / "b0_dwi.nii").write_bytes((folder / "cbf.nii").read_bytes())
+    assert tuple(read_case_dir(folder, manifest, ("cbf", "dwi")).arrays) == ("ct", "cbf", "dwi")
+    (folder / "dwi.nii").write_bytes((folder / "cbf.nii").read_bytes())
+    with pytest.raises(InputError, match="2 files for dwi"):
+        read_case_dir(folder, manifest, ("cbf", "dwi"))
+
+
 # --- patients -----------------------------------------------------------------------------------
 
 

@@ -1,6 +1,6 @@
 """From a case on the scanner's grid to what a network takes, and the way back."""
 
-from strokerepro.preprocess.ctp import brain_mask, prepare_ctp
+from strokerepro.preprocess.ctp import Rule, brain_mask, prepare_ctp
 from strokerepro.preprocess.dwi import prepare_dwi
 from strokerepro.preprocess.geometry import Geometry, Window, plan_geometry, plan_resize
 from strokerepro.preprocess.grid import resample_to_case
@@ -14,6 +14,7 @@ __all__ = [
     "Geometry",
     "PreparedCase",
     "Reflection",
+    "Rule",
     "Window",
     "adc_um2_per_ms",
     "brain_mask",
