@@ -14,7 +14,7 @@ from strokerepro.cohort import Split
 from strokerepro.experiment import make_fabric
 from strokerepro.experiment.evaluation import evaluate
 from strokerepro.experiment.jobs import jobs
-from strokerepro.experiment.run import _split
+from strokerepro.experiment.partition import job_split
 from strokerepro.papers import get_recipe
 from strokerepro.papers.base import Recipe
 from strokerepro.papers.method import Prediction
@@ -145,7 +145,7 @@ class _Settings:
 class _Cohort:
     manifest = SimpleNamespace(folds=SimpleNamespace(seed=0))
 
-    def split(self, fold: int, k: int, val_fraction: float, seed: int) -> Split:
+    def split(self, fold: int, k: int, val_fraction: float, seed: int, by: str) -> Split:
         return Split(train=(0, 1, 2), test=(3,), val=(2,) if val_fraction else ())
 
 
@@ -155,7 +155,7 @@ def test_outer_validation_takes_the_reported_cases(where: str, val: tuple[int, .
     job = jobs(get_recipe("edd_muscle").profile("smoke"))[0]
     recipe = dataclasses.replace(job.recipe, settings=_Settings(0.5, where))
     job = dataclasses.replace(job, recipe=recipe)
-    assert _split(_Cohort(), job).val == val  # type: ignore[arg-type]
+    assert job_split(_Cohort(), job).val == val  # type: ignore[arg-type]
 
 
 def test_an_ablation_that_says_so_runs_on_all_folds() -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -17,6 +17,8 @@ from strokerepro.preprocess import PreparedCase
 
 #: Slices kept of each shown case, around the one with most lesion.
 _SHOWN_SLICES = 9
+#: Voxels of images that a method made, kept of a shown case: noise does not compress.
+_SHOWN_VOXELS = 60_000
 
 
 @dataclass
@@ -43,6 +45,7 @@ def evaluate(
     trained: Trained,
     development: tuple[Sequence[PreparedCase], Sequence[PreparedCase]],
     fabric: Fabric,
+    tested: Callable[[PreparedCase], Sequence[PreparedCase]] = lambda case: (case,),
 ) -> Evaluation:
     """Score all cases of a split; time the whole way on the test cases.
 
@@ -56,6 +59,8 @@ def evaluate(
         Prepared training and validation cases.
     fabric
         Device and precision.
+    tested
+        Which part of a prepared test case is tested, if any: all of it unless slices are split.
 
     Returns
     -------
@@ -71,19 +76,22 @@ def evaluate(
     per_case: dict[str, list[np.ndarray]] = {}
     for index in split.test:
         watch = Stopwatch(fabric.device)
-        prepared = recipe.method.prepare(cohort[index], recipe.settings)
+        whole = recipe.method.prepare(cohort[index], recipe.settings)
         watch.lap("preprocess")
-        prediction = trained.predict(prepared, fabric, variants=True)
-        seconds.append({**watch.seconds, **prediction.seconds})
-        result.notes += [f"{prepared.case_id}: {note}" for note in prepared.notes]
-        rows = _rows(recipe, prediction, prepared, "test")
-        for row in rows:
-            _set_arrays_aside(row, per_case)
-        result.rows += rows
-        result.arrays |= _kept_masks(recipe, prediction, prepared)
-        dice = next((row["dice"] for row in rows if row["output"] == recipe.main_output), np.nan)
-        if np.isfinite(dice):
-            shown.append(_Shown(dice, prepared, prediction))
+        for prepared in tested(whole):
+            prediction = trained.predict(prepared, fabric, variants=True)
+            seconds.append({**watch.seconds, **prediction.seconds})
+            result.notes += [f"{prepared.case_id}: {note}" for note in prepared.notes]
+            rows = _rows(recipe, prediction, prepared, "test")
+            for row in rows:
+                _set_arrays_aside(row, per_case)
+            result.rows += rows
+            result.arrays |= _kept_masks(recipe, prediction, prepared)
+            dice = next(
+                (row["dice"] for row in rows if row["output"] == recipe.main_output), np.nan
+            )
+            if np.isfinite(dice):
+                shown.append(_Shown(dice, prepared, prediction))
     result.timings_s = _summarise_seconds(seconds)
     result.arrays |= {name: np.stack(values) for name, values in per_case.items()}
     result.arrays |= _pictures(shown, recipe)
@@ -134,14 +142,35 @@ def _pictures(shown: list[_Shown], recipe: Recipe) -> dict[str, np.ndarray]:
     arrays: dict[str, np.ndarray] = {}
     for rank, item in chosen.items():
         image, label = _under_masks(item, recipe.shown_channel)
-        slices = richest_slices(label, _SHOWN_SLICES)
+        images = _made_images(item)
+        slices = richest_slices(label, _slices_shown(images))
         arrays[f"{rank}/case_id"] = np.array(item.prepared.case_id)
         arrays[f"{rank}/first_slice"] = np.array(slices.start)
         arrays[f"{rank}/image"] = to_uint8(image)[slices]
         arrays[f"{rank}/truth"] = label[slices]
         for name in recipe.shown_outputs:
-            arrays[f"{rank}/{name}"] = item.prediction.masks[name][slices]
+            if name in item.prediction.masks:
+                arrays[f"{rank}/{name}"] = item.prediction.masks[name][slices]
+        arrays |= {f"{rank}/{name}": volume[slices] for name, volume in images.items()}
     return arrays
+
+
+def _made_images(item: _Shown) -> dict[str, np.ndarray]:
+    """Images from 0 to 1 of a prediction as uint8, ``(Z, Y, X)`` on the grid of its masks."""
+    images: dict[str, np.ndarray] = {}
+    for name, image in item.prediction.images.items():
+        if item.prediction.on_file_grid:
+            image = item.prepared.geometry.restore(image)
+        images[name] = (np.clip(image, 0, 1) * 255).round().astype(np.uint8)
+    return images
+
+
+def _slices_shown(images: Mapping[str, np.ndarray]) -> int:
+    """How many slices of a case are kept: fewer where there are images to keep with them."""
+    if not images:
+        return _SHOWN_SLICES
+    voxels = sum(int((image != 0).sum(axis=(1, 2)).max()) for image in images.values())
+    return max(1, min(_SHOWN_SLICES, _SHOWN_VOXELS // max(voxels, 1)))
 
 
 def _under_masks(item: _Shown, channel: int) -> tuple[np.ndarray, np.ndarray]:

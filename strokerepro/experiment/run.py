@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import logging
 import resource
 import time
@@ -10,15 +9,15 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-import numpy as np
 import torch
 from lightning_fabric import Fabric
 
 from strokerepro import records
-from strokerepro.cohort import Cohort, Split, hold_out, load_cohort, read_folds
+from strokerepro.cohort import Cohort, Split, load_cohort
 from strokerepro.errors import InputError, UsageError
 from strokerepro.experiment.evaluation import evaluate
 from strokerepro.experiment.jobs import Job, command, jobs
+from strokerepro.experiment.partition import job_split, tested_part, training_part
 from strokerepro.papers.base import Recipe
 from strokerepro.papers.method import RunContext, Trained
 from strokerepro.preprocess import PreparedCase
@@ -195,16 +194,20 @@ def _train(
     started = time.perf_counter()
     recipe = job.recipe
     fabric = make_fabric(device, recipe.settings.precision)
-    cohort = load_cohort(job.data, root, recipe.modalities, progress=advance)
-    split = _split(cohort, job)
-    train, val = (prepare_cases(cohort, part, recipe) for part in (split.train, split.val))
+    cohort = load_cohort(job.data, root, recipe.images(training=True), progress=advance)
+    split = job_split(cohort, job)
+    train = training_part(prepare_cases(cohort, split.train, recipe), job, cohort)
+    val = tested_part(prepare_cases(cohort, split.val, recipe), job, cohort)
     stem = folder / recipe.slug / job.stem
     stem.parent.mkdir(parents=True, exist_ok=True)
     earlier_s = _earlier_sittings_s(stem, job.key) if resume else 0.0
     context = RunContext(fabric, job.seed, stem, resume, job.key, advance)
     trained = recipe.method.fit(recipe.settings, train, val, context)
     _save_weights(stem, job, trained)
-    result = evaluate(recipe, cohort, split, trained, (train, val), fabric)
+    result = evaluate(
+        recipe, cohort, split, trained, (train, val), fabric,
+        tested=lambda case: tested_part([case], job, cohort),
+    )  # fmt: skip
     record = RunRecord(
         slug=recipe.slug, name=recipe.name, profile=recipe.profile_name, data=job.data,
         fold=job.fold, n_folds=job.n_folds, seed=job.seed, key=job.key,
@@ -220,22 +223,6 @@ def _train(
     for partial in stem.parent.glob(f"{stem.name}.*.partial.ckpt"):
         partial.unlink()
     return record
-
-
-def _split(cohort: Cohort, job: Job) -> Split:
-    """Split of a job; with ``validate_on="outer"`` the test cases are the validation cases too."""
-    settings = job.recipe.settings
-    # Some papers stop training on, and tune on, the very cases they report.
-    outer = getattr(settings, "validate_on", "inner") == "outer"
-    val_fraction = 0.0 if outer else settings.val_fraction
-    seed = cohort.manifest.folds.seed
-    if job.fold_file is None:
-        split = cohort.split(job.fold, job.n_folds, val_fraction, seed)
-    else:
-        folds = read_folds(job.fold_file, cohort.case_ids, cohort.patient_ids)
-        generator = np.random.default_rng([seed, job.fold])
-        split = hold_out(folds[job.fold], cohort.patient_ids, val_fraction, generator)
-    return dataclasses.replace(split, val=split.test) if outer else split
 
 
 def _earlier_sittings_s(stem: Path, key: str) -> float:

@@ -118,7 +118,7 @@ def _test(
         _check_key(path, load_state(path).get("key"), member.key)
     loaded = [load_trained(job.recipe, path, fabric) for path in weights]
     trained = loaded[0] if len(loaded) == 1 else job.recipe.method.average(loaded)
-    cohort = load_cohort(data, root, job.recipe.modalities)
+    cohort = load_cohort(data, root, job.recipe.images(training=False))
     split = Split(train=(), test=tuple(range(len(cohort))))
     # Without outputs to show, no picture of a real patient gets into a record.
     recipe = dataclasses.replace(job.recipe, shown_outputs=(), kept_masks=(), main_output="")

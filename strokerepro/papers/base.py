@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
 
@@ -143,6 +143,8 @@ class Recipe:
         Cohorts of real cases the method can be run on.
     modalities
         Images of a case that are read; None for all on its grid.
+    needed
+        Which of them an experiment needs, given its settings and whether it trains; None for all.
     main_output
         The output of the method that the paper reports as its result.
     shown_outputs
@@ -187,6 +189,11 @@ class Recipe:
     shown_channel: int = 0
     kept_masks: tuple[str, ...] = ()
     scored_splits: tuple[str, ...] = ("train", "val", "test")
+    needed: Callable[[Any, bool], tuple[str, ...]] | None = None
+
+    def images(self, *, training: bool) -> tuple[str, ...] | None:
+        """Images of a case that training, or testing alone, cannot do without."""
+        return self.modalities if self.needed is None else self.needed(self.settings, training)
 
     @property
     def runs_on_all_folds(self) -> bool:

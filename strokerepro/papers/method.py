@@ -64,6 +64,9 @@ class Prediction:
         Stage name to wall time.
     maps
         Probabilities of further outputs, on the prepared grid, where their scores need them.
+    images
+        Images from 0 to 1 that the method has made, and what they should be, by name,
+        ``(Z, Y, X)`` float32 on the prepared grid.
     on_file_grid
         Whether the masks lie on the grid of the file, where they are then scored.
     """
@@ -72,6 +75,7 @@ class Prediction:
     probability: np.ndarray
     seconds: Mapping[str, float]
     maps: Mapping[str, np.ndarray] = field(default_factory=dict)
+    images: Mapping[str, np.ndarray] = field(default_factory=dict)
     on_file_grid: bool = False
 
 
