@@ -20,6 +20,7 @@ from strokerepro.networks import build_network
 from strokerepro.networks.ms_dcnn import MsDcnn
 from strokerepro.papers.method import RunContext
 from strokerepro.papers.ms_dcnn.settings import MsDcnnSettings, Routing
+from strokerepro.papers.slice_dice import SliceDice
 from strokerepro.preprocess import PreparedCase
 from strokerepro.sampling import SliceBatches
 from strokerepro.store import Store
@@ -229,7 +230,7 @@ def slice_metrics(
         ``loss``, the mean over the batches; ``dice``, the mean over the cases with a lesion.
     """
     side = settings.resize_px
-    voxels = torch.zeros(len(store.case_ids), 3, dtype=torch.float64, device=store.device)
+    dice = SliceDice(store)
     loss: Tensor | float = 0.0
     count = slices.steps_per_epoch(settings.batch)
     for index in range(count):
@@ -238,9 +239,5 @@ def slice_metrics(
         with fabric.autocast():
             logits = network(network_input(images, settings))
         loss = loss + criterion(logits, labels)
-        found, truth = lesion_probability(logits) > settings.threshold, labels.ne(0)
-        sizes = torch.stack([found & truth, found, truth], dim=1).sum(dim=(2, 3))  # (B, 3)
-        voxels.index_add_(0, store.slice_case[rows.to(store.device)], sizes.to(voxels.dtype))
-    both, predicted, true = voxels.cpu().unbind(1)
-    dice = (2 * both / (predicted + true))[true > 0]
-    return {"loss": float(loss) / count, "dice": float(dice.mean())}
+        dice.add(rows, lesion_probability(logits) > settings.threshold, labels.ne(0))
+    return {"loss": float(loss) / count, "dice": dice.mean()}
