@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from strokerepro.errors import InputError
+from strokerepro.papers.stability_predicates import CurveSteadier, LessSpread
 
 Expected = Literal["increase", "decrease", "no difference"]
 Subset = Literal["all", "small", "large"]
@@ -143,6 +144,20 @@ class MeanBelow:
 
 
 @dataclass(frozen=True)
+class MeanAbove:
+    """The mean over the test cases of the number under `key` is above `limit`."""
+
+    method: str
+    key: str
+    limit: float
+
+    @property
+    def runs(self) -> tuple[str, ...]:
+        """Experiments whose records are needed."""
+        return (self.method.split("/")[0],)
+
+
+@dataclass(frozen=True)
 class StageShare:
     """A stage takes at most `share` of the total test time."""
 
@@ -229,8 +244,11 @@ Predicate = (
     | LargeBeatsSmall
     | ShareAtMost
     | MeanBelow
+    | MeanAbove
     | StageShare
     | VolumeAgreementRises
     | CurveTracks
     | TimeRatio
+    | CurveSteadier
+    | LessSpread
 )

@@ -15,6 +15,7 @@ from strokerepro.report.experiments import (
     runs_table,
 )
 from strokerepro.report.judging import compare, judge_claims, method_rows, pooled
+from strokerepro.report.judging_stability import rough_pairs, roughness
 from strokerepro.report.layout import Note, TextTable, comparison_table, means, side_by_side
 from strokerepro.report.operating_points import (
     Grid,
@@ -68,6 +69,8 @@ __all__ = [
     "provenance_table",
     "published_scores",
     "record_rows",
+    "rough_pairs",
+    "roughness",
     "rows_at_points",
     "run_command",
     "runs_table",

@@ -15,6 +15,7 @@ from strokerepro.papers.base import Claim, Recipe
 from strokerepro.papers.predicates import (
     CurveTracks,
     LargeBeatsSmall,
+    MeanAbove,
     MeanBelow,
     MetricExceeds,
     PairedDifference,
@@ -35,7 +36,7 @@ from strokerepro.report.evidence import (
 )
 from strokerepro.report.statistics import PairedTest, paired_test
 from strokerepro.report.tables import paired_values, record_rows
-from strokerepro.report.verdicts import Outcome, Status, Verdict, judge_difference
+from strokerepro.report.verdicts import Expected, Outcome, Status, Verdict, judge_difference
 
 Records = Mapping[str, Sequence[RunRecord]]
 _ALPHA = 0.05
@@ -159,8 +160,11 @@ def _(predicate: ShareAtMost, rows: pd.DataFrame, records: Records) -> tuple[Out
     return outcome, f"{share:.1%} of {sizes.size} are at most {predicate.limit:g}"
 
 
-@judge.register
-def _(predicate: MeanBelow, rows: pd.DataFrame, records: Records) -> tuple[Outcome, str]:
+@judge.register(MeanBelow)
+@judge.register(MeanAbove)
+def _(
+    predicate: MeanBelow | MeanAbove, rows: pd.DataFrame, records: Records
+) -> tuple[Outcome, str]:
     if predicate.key not in rows:
         raise InputError(
             f"records of {predicate.method} without {predicate.key}",
@@ -170,7 +174,8 @@ def _(predicate: MeanBelow, rows: pd.DataFrame, records: Records) -> tuple[Outco
     values = _values(rows, predicate.method, predicate.key)
     limits = np.full(values.size, predicate.limit)
     test = paired_test(values, limits, generator=np.random.default_rng(0))
-    outcome = judge_difference(test, "decrease", None, _ALPHA)
+    expected: Expected = "decrease" if isinstance(predicate, MeanBelow) else "increase"
+    outcome = judge_difference(test, expected, None, _ALPHA)
     found = f"{predicate.key} of {predicate.method}: mean {values.mean():.2f}"
     return outcome, f"{found}, against {predicate.limit:g}: {test}"
 
