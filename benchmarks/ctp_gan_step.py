@@ -26,7 +26,8 @@ from torch.nn import functional
 
 from strokerepro.papers.ctp_gan.networks import Networks, build
 from strokerepro.papers.ctp_gan.settings import CtpGanSettings
-from strokerepro.papers.ctp_gan.training import Updates, augment, make_optimizers
+from strokerepro.papers.ctp_gan.training import augment
+from strokerepro.papers.ctp_gan.updates import Updates, make_optimizers
 from strokerepro.sampling import SliceBatches
 from strokerepro.store import Store
 
