@@ -68,7 +68,7 @@ def require_dwi(cases: list[PreparedCase]) -> None:
             raise InputError(
                 f"{case.case_id} without {DWI}",
                 "the DWI that the generator learns from",
-                "train on cases with one, or choose --ablation direct_4ch, which needs none",
+                "train on cases with one, or choose --ablation stage2_direct, which needs none",
             )
 
 
