@@ -53,13 +53,13 @@ def test_table_keeps_the_line_of_what_was_not_run() -> None:
 
 
 def test_words_follow_the_numbers() -> None:
-    """A significant fall is a fall, equal means show no difference, and a missing run says so."""
+    """A significant fall is a fall, equal means show no difference, missing runs are counted."""
     fall, same, absent = str(contrast_words(RECIPE, ROWS, [WORSE, SAME, ABSENT])).splitlines()
     assert fall.startswith("- a U-Net instead: dice falls, -0.100 (95 % CI")
     assert "the paper's -0.040 has this sign" in fall
     assert "no difference of dice shown" in same
     assert "with a power of 80 %" in same
-    assert "not run yet, `strokerepro run edd_muscle" in absent
+    assert absent == "- Without a number so far: 1 of 3."
 
 
 def test_words_turn_with_the_sign() -> None:
@@ -83,7 +83,10 @@ def test_nothing_was_run_at_all() -> None:
     assert "strokerepro run edd_muscle --profile quick;" in table["to run"][0].replace(
         "quick --ablation arch_unet;", "quick;"
     )
-    assert "not run yet" in str(contrast_words(RECIPE, NOTHING, [SAME]))
+    assert str(contrast_words(RECIPE, NOTHING, [ABSENT, ABSENT])) == (
+        "*Not run yet:* `strokerepro run edd_muscle --profile quick --ablation patch32_rf18; "
+        "strokerepro run edd_muscle --profile quick`"
+    )
 
 
 def test_output_that_no_record_has_is_named_as_such() -> None:

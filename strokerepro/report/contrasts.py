@@ -130,20 +130,25 @@ def contrast_table(
 def contrast_words(
     recipe: Recipe, rows: pd.DataFrame, contrasts: Sequence[Contrast], data: str = "phantom"
 ) -> Note:
-    """Say in a list what each contrast shows: a rise, a fall, no difference, or nothing yet.
+    """Say in a list what each contrast shows: a rise, a fall, or no difference.
 
     A difference counts as shown if the t-test rejects at 5 % after Holm's correction over the
-    family. Parameters are those of `contrast_table`.
+    family. Contrasts that were not run are counted in the end, and named if there are none else.
+    Parameters are those of `contrast_table`.
     """
     tests = _tests(rows, contrasts)
     adjusted = _adjusted(tests)
-    lines = []
-    for item, test, p_holm in zip(contrasts, tests, adjusted, strict=True):
-        if isinstance(test, PairedTest):
-            said = _in_words(item, test, p_holm)
-        else:
-            said = test or f"not run yet, `{_commands(recipe, rows, item, data)}`"
-        lines.append(f"- {item.label}: {said}.")
+    lines = [
+        f"- {item.label}: {_in_words(item, test, p)}."
+        for item, test, p in zip(contrasts, tests, adjusted, strict=True)
+        if isinstance(test, PairedTest)
+    ]
+    silent = [item for item, test in zip(contrasts, tests, strict=True) if isinstance(test, str)]
+    if silent and lines:
+        lines.append(f"- Without a number so far: {len(silent)} of {len(contrasts)}.")
+    elif silent:
+        commands = dict.fromkeys(_commands(recipe, rows, item, data) for item in silent)
+        lines.append(f"*Not run yet:* {'; '.join(f'`{command}`' for command in commands)}")
     return Note("\n".join(lines))
 
 
@@ -180,10 +185,10 @@ def _in_words(item: Contrast, test: PairedTest, p_holm: float) -> str:
     if p_holm < _ALPHA:
         said = f"{item.metric} {'rises' if test.mean_difference > 0 else 'falls'}, {numbers}"
     else:
-        said = (
-            f"no difference of {item.metric} shown, {numbers}; one of "
-            f"{test.detectable_difference:.2g} would have been found with a power of 80 %"
-        )
+        said = f"no difference of {item.metric} shown, {numbers}"
+        if test.detectable_difference:
+            least = f"{test.detectable_difference:.2g}"
+            said += f"; one of {least} would have been found with a power of 80 %"
     if item.published is None:
         return said
     if p_holm < _ALPHA:
