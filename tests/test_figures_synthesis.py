@@ -26,8 +26,12 @@ def _pair(label: str = "best", depth: int = 3) -> figures.DwiPair:
     return figures.DwiPair(label, real, generated, reference, masks)
 
 
+def _decode(source: str) -> Image.Image:
+    return Image.open(io.BytesIO(base64.b64decode(source.split(",")[1])))
+
+
 def _picture(source: str) -> np.ndarray:
-    return np.asarray(Image.open(io.BytesIO(base64.b64decode(source.split(",")[1]))).convert("L"))
+    return np.asarray(_decode(source).convert("L"))
 
 
 def test_difference_is_grey_where_both_agree() -> None:
@@ -52,6 +56,13 @@ def test_pairs_have_four_panels_and_one_slider_a_case() -> None:
     assert len(figure.layout.sliders) == 2
     names = [trace.name for trace in figure.data]
     assert names.count("prediction") == names.count("real DWI") * 4 == 8
+
+
+def test_masks_leave_the_generated_image_legible() -> None:
+    """The prediction is drawn over the real image and the reference, and on no other panel."""
+    sources = [t.source for t in figures.dwi_pairs([_pair()]).data if t.name == "prediction"]
+    drawn = [np.asarray(_decode(source).convert("RGBA"))[..., 3].any() for source in sources]
+    assert drawn == [True, False, False, True]
 
 
 def test_both_images_share_one_window() -> None:

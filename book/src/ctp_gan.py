@@ -624,7 +624,7 @@ report.contrast_words(recipe, rows, steps, data)
 # %% [markdown]
 # ### Real and generated DWI (Fig. 8)
 #
-# Best, median and worst case of the first fold, by the Dice of the segmentation. Move through the slices, and look for the lesion in the generated image; grey in the difference means equal. Then the masks: *prediction* was made on the generated image,
+# Best, median and worst case of the first fold, by the Dice of the segmentation. Move through the slices, and look for the lesion in the generated image; grey in the difference means equal. Then the masks, over the first and the last image: *prediction* was made on the generated image,
 # *oracle* by the same segmentor on the real one.
 
 # %%

@@ -32,7 +32,8 @@ class DwiPair:
     reference
         Lesion mask ``(Z, Y, X)``.
     masks
-        Further masks ``(Z, Y, X)`` by name with their colours, drawn over every panel.
+        Further masks ``(Z, Y, X)`` by name with their colours, drawn over the real image and the
+        reference; the generated image and the difference stay legible.
     spacing_mm
         Voxel size (z, y, x).
     """
@@ -88,7 +89,10 @@ def dwi_pairs(
             "generated minus real": signed_grey(pair.real, pair.generated, window),
             "reference": np.where(pair.reference > 0, np.uint8(255), np.uint8(0)),
         }
-        overlays = {"reference": (pair.reference, green), **pair.masks}
+        overlays = {"reference": (pair.reference, green)}
+        for name, (mask, colour) in pair.masks.items():
+            nothing = np.zeros_like(mask)
+            overlays[name] = (np.stack([mask, nothing, nothing, mask]), colour)
         cases.append(BrowsedCase(pair.label, volumes, overlays, pair.spacing_mm))
     text = alt or (
         f"Real DWI, generated DWI, their difference and the reference lesion of {len(pairs)} "
