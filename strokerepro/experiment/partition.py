@@ -46,12 +46,12 @@ def job_split(cohort: Cohort, job: Job) -> Split:
     return dataclasses.replace(split, val=split.test) if outer else split
 
 
-def training_part(prepared: Iterable[PreparedCase], job: Job, cohort: Cohort) -> list[PreparedCase]:
+def part_to_train(prepared: Iterable[PreparedCase], job: Job, cohort: Cohort) -> list[PreparedCase]:
     """What of the training cases is trained on: all, or the slices that the fold leaves."""
     return _parts(prepared, job, cohort, 0)
 
 
-def tested_part(prepared: Iterable[PreparedCase], job: Job, cohort: Cohort) -> list[PreparedCase]:
+def part_to_test(prepared: Iterable[PreparedCase], job: Job, cohort: Cohort) -> list[PreparedCase]:
     """What of the test cases is tested: all, or the fold's slices of cases that have such."""
     return _parts(prepared, job, cohort, 1)
 

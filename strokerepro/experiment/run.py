@@ -17,7 +17,7 @@ from strokerepro.cohort import Cohort, Split, load_cohort
 from strokerepro.errors import InputError, UsageError
 from strokerepro.experiment.evaluation import evaluate
 from strokerepro.experiment.jobs import Job, command, jobs
-from strokerepro.experiment.partition import job_split, tested_part, training_part
+from strokerepro.experiment.partition import job_split, part_to_test, part_to_train
 from strokerepro.papers.base import Recipe
 from strokerepro.papers.method import RunContext, Trained
 from strokerepro.preprocess import PreparedCase
@@ -196,8 +196,8 @@ def _train(
     fabric = make_fabric(device, recipe.settings.precision)
     cohort = load_cohort(job.data, root, recipe.images(training=True), progress=advance)
     split = job_split(cohort, job)
-    train = training_part(prepare_cases(cohort, split.train, recipe), job, cohort)
-    val = tested_part(prepare_cases(cohort, split.val, recipe), job, cohort)
+    train = part_to_train(prepare_cases(cohort, split.train, recipe), job, cohort)
+    val = part_to_test(prepare_cases(cohort, split.val, recipe), job, cohort)
     stem = folder / recipe.slug / job.stem
     stem.parent.mkdir(parents=True, exist_ok=True)
     earlier_s = _earlier_sittings_s(stem, job.key) if resume else 0.0
@@ -206,7 +206,7 @@ def _train(
     _save_weights(stem, job, trained)
     result = evaluate(
         recipe, cohort, split, trained, (train, val), fabric,
-        tested=lambda case: tested_part([case], job, cohort),
+        tested=lambda case: part_to_test([case], job, cohort),
     )  # fmt: skip
     record = RunRecord(
         slug=recipe.slug, name=recipe.name, profile=recipe.profile_name, data=job.data,
