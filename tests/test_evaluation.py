@@ -12,7 +12,7 @@ import pytest
 
 from strokerepro.cohort import Split
 from strokerepro.experiment import make_fabric
-from strokerepro.experiment.evaluation import evaluate
+from strokerepro.experiment.evaluation import _slices_shown, evaluate
 from strokerepro.experiment.jobs import jobs
 from strokerepro.experiment.partition import job_split
 from strokerepro.papers import get_recipe
@@ -134,6 +134,64 @@ def test_masks_on_the_grid_of_the_file_are_shown_on_it() -> None:
     ).arrays
     assert {arrays[f"best/{name}"].shape for name in ("image", "truth", "out")} == {(2, 8, 4)}
     assert arrays["best/truth"].sum() == 2 * 3
+
+
+class Painter(ToyTrained):
+    """Makes an image beside its mask; the second slice is brighter than anything can be."""
+
+    def predict(self, prepared: Any, fabric: Any, *, variants: bool = False) -> Prediction:
+        made = np.zeros(prepared.label.shape, np.float32)
+        made[0], made[1] = 0.2, 3.0
+        mask = prepared.label.copy()
+        return Prediction({"out": mask}, made, {"network": 0.5}, images={"made": made})
+
+
+def test_images_that_a_method_made_are_kept_of_the_shown_cases() -> None:
+    """On one scale from 0 to 1, which becomes 0 to 255, whatever their own range is."""
+    cohort = [case(number) for number in range(4)]
+    arrays = evaluate(
+        toy_recipe(shown_outputs=("out", "missing")),
+        cohort,  # type: ignore[arg-type]
+        Split(train=(0, 1), test=(2, 3)),
+        Painter(),
+        (cohort[:2], []),  # type: ignore[arg-type]
+        make_fabric("cpu", "32-true"),
+    ).arrays
+    assert arrays["best/made"].dtype == np.uint8
+    assert np.unique(arrays["best/made"][0]).tolist() == [51]
+    assert np.unique(arrays["best/made"][1]).tolist() == [255]
+    assert "best/missing" not in arrays
+
+
+@pytest.mark.parametrize(("side", "slices"), [(0, 9), (50, 9), (100, 3), (400, 1)])
+def test_fewer_slices_are_kept_the_more_voxels_their_images_have(side: int, slices: int) -> None:
+    """Two images of 100 x 100 px: 20,000 voxels a slice, of which 60,000 are kept."""
+    images = {name: np.ones((2, side, side), np.uint8) for name in ("a", "b")} if side else {}
+    assert _slices_shown(images) == slices
+
+
+def test_only_the_tested_part_of_a_case_is_scored() -> None:
+    """Without such a part a case has no row; the other one is scored on its first slice."""
+
+    def first_slice(item: SimpleNamespace) -> list[SimpleNamespace]:
+        if item.case_id == "case_3":
+            return []
+        part = SimpleNamespace(**vars(item))
+        part.image, part.label = item.image[:, :1], item.label[:1]
+        return [part]
+
+    cohort = [case(number) for number in range(4)]
+    found = evaluate(
+        toy_recipe(scored_splits=("test",)),
+        cohort,  # type: ignore[arg-type]
+        Split(train=(0, 1), test=(2, 3)),
+        ToyTrained(),
+        (cohort[:2], []),  # type: ignore[arg-type]
+        make_fabric("cpu", "32-true"),
+        tested=first_slice,  # type: ignore[arg-type]
+    )
+    assert [row["case_id"] for row in found.rows] == ["case_2"]
+    assert found.arrays["best/truth"].shape == (1, 4, 4)
 
 
 @dataclasses.dataclass(frozen=True)
