@@ -110,18 +110,18 @@ examples = load_arrays(bundled("results") / "phantom_ctp" / "examples.npz")
 NAMES = {"mtt": "MTT", "tmax": "Tmax", "cbv": "CBV", "cbf": "CBF"}
 NAMES |= {"peak": "maximum over time", "dwi": "DWI"}
 raw = {}
-for key in NAMES:
+for key in (*NAMES, "ct"):
     low, high = examples[f"typical/{key}_range"]  # stored as 8 bits
     volume = low + (high - low) * examples[f"typical/{key}"] / 255
     raw[key] = volume.astype(np.float32)
+raw["peak"] += raw.pop("ct")  # stored as what lies above the plain CT
 lesion = examples["typical/lesion"]
 spacing_mm = tuple(examples["typical/spacing_mm"].tolist())
-green = figures.PALETTE["green"]
 figures.slice_viewer(
     {NAMES[key]: volume for key, volume in raw.items()},
-    {"lesion": (lesion, green)},
+    {"lesion": (lesion, figures.PALETTE["green"])},
     spacing_mm=spacing_mm,
-    windows={"Tmax": (0, 12), "MTT": (0, 15), "maximum over time": (0, 150)},
+    windows={"Tmax": (0, 12), "MTT": (0, 15), "maximum over time": (0, 120)},
     across=3,
 )
 
@@ -139,7 +139,7 @@ figures.slice_viewer(
 #
 # How they are normalised, and how far they are moved, is not said. The five inputs have zero mean and unit variance in the brain of their case; the DWI is
 # divided by its 99.5th percentile and clipped, so that it runs from 0 to 1. In the upper rows, the five inputs and the target, look at
-# the maximum over time: vessels and little else. In the lower ones, whether Tmax, DWI and mask are still one head after they were moved: they share one transform.
+# the maximum over time: anatomy as on a CT, and vessels, but hardly the lesion. In the lower ones, whether Tmax, DWI and mask are still one head after they were moved: they share one transform.
 
 # %%
 from strokerepro.cohort import Case, Series
@@ -148,9 +148,8 @@ from strokerepro.papers.ctp_gan.training import augment
 maps = {key: volume for key, volume in raw.items() if key != "peak"}
 series = {"ctp": Series(raw["peak"][None], 1.0)}  # one frame is its maximum
 identity = ("example", "example", maps, np.eye(4), spacing_mm, lesion)
-prepared = recipe.method.prepare(
-    Case(*identity, series=series), recipe.settings
-)
+case = Case(*identity, series=series)
+prepared = recipe.method.prepare(case, recipe.settings)
 middle = int(prepared.label.sum(axis=(1, 2)).argmax())
 tiles = dict(zip(prepared.channels, prepared.image[:, middle], strict=True))
 slices = torch.from_numpy(prepared.image).transpose(0, 1).contiguous()
@@ -160,8 +159,9 @@ moved, masks = augment(*pair, torch.Generator().manual_seed(1))
 for n in range(2):
     tiles[f"Tmax, draw {n + 1}"] = moved[n, 1].numpy()
     tiles[f"DWI, draw {n + 1}"] = moved[n, -1].numpy()
-    tiles[f"mask, draw {n + 1}"] = masks[n].numpy()
-figures.image_grid(tiles, across=3, title="Inputs, target, augmentation")
+    tiles[f"mask, draw {n + 1}"] = masks[n].double().numpy()
+text = "Inputs and target, then Tmax, DWI and mask as two draws move them"
+figures.image_grid(tiles, across=3, alt=text)
 
 # %% [markdown]
 # ## The networks
@@ -183,8 +183,8 @@ from strokerepro.networks.saved_memory import saved_activation_bytes
 
 ROLES = {"generator, 5 inputs to 1 map": {"in_channels": 5}}
 for k in (3, 1):
-    changed = {"in_channels": 1, "background_maps": k}
-    ROLES[f"segmentor, {k} + 1 maps"] = changed
+    head = {"in_channels": 1, "background_maps": k}
+    ROLES[f"segmentor, {k} + 1 maps"] = head
 with torch.device("meta"):  # shapes alone: neither memory nor time
     built = {n: build_network("ctp_gan_unet", **c) for n, c in ROLES.items()}
     unet, batch = next(iter(built.values())), torch.empty(6, 5, 256, 256)
@@ -195,8 +195,8 @@ for level, maps in enumerate(unet.encode(batch)):
     table[f"level {level}"] = [maps.shape[2], maps.shape[1], groups, field]
 names = ["side, px", "channels", "groups", "receptive field, px"]
 display(pd.DataFrame(table, index=names).T.astype(int))
-for name, network in built.items():
-    print(f"{name}: {sum(map(torch.numel, network.parameters())):,} weights")
+count = [sum(map(torch.numel, m.parameters())) for m in built.values()]
+display(pd.Series(count, built, name="weights").map("{:,}".format).to_frame())
 gib = saved_activation_bytes(unet, batch) / 2**30
 print(f"kept for the way back by one U-Net, batch of 6: {gib:.1f} GiB")
 
@@ -340,7 +340,7 @@ from strokerepro.losses import LogDiceCE
 
 square = torch.zeros(1, 32, 32, dtype=torch.uint8)
 square[:, 12:20, 12:20] = 1
-curves = {}
+curves, table = {}, {}
 for kind in ("ce_log_gdc", "literal", "bce_log_dice", "ce"):
     logits = torch.zeros(1, 2, 32, 32, requires_grad=True)
     optimizer, inside = torch.optim.Adam([logits], lr=0.1), []
@@ -353,9 +353,9 @@ for kind in ("ce_log_gdc", "literal", "bce_log_dice", "ce"):
     curves[kind] = (np.arange(1, 201), inside)
     overlap = LogDiceCE().coefficient(logits, square).item()
     hit = int((p > 0.5)[square > 0].sum())
-    print(f"{kind}: GDC {overlap:.3f}, {hit} of {int(square.sum())} found")
-titles = {"x_title": "step", "y_title": "mean probability in the square"}
-figures.line_chart(curves, **titles)
+    table[kind] = {"GDC": f"{overlap:.3f}", "of 64 pixels found": hit}
+display(pd.DataFrame(table).T)
+figures.line_chart(curves, x_title="step", y_title="mean p in the square")
 
 # %% [markdown]
 # As printed the loss drives the lesion out of its own square. The cross-entropy pulls the other way and loses. The other three find the square. Since the paper reports a working
