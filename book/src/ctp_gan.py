@@ -813,8 +813,7 @@ for name, values in versions.items():
 pd.DataFrame(table).T.round(4)
 
 # %% [markdown]
-# They differ in the third decimal, and no conclusion hangs on it. Either way the pipeline goes a fifth of the way to the real DWI. With no standard deviation, no test and no distance, nothing can be said of the certainty of a
-# step; on 94 slabs with the spread of a Dice that other papers report, a gain of this size is at the edge of what can be seen.
+# They differ in the third decimal, and no conclusion hangs on it. Either way the pipeline goes a fifth of the way to the real DWI. There is no standard deviation, no test and no distance, so that nothing can be said of the certainty of a step.
 #
 # ### State of the art, or second and third?
 #

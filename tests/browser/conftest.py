@@ -7,11 +7,14 @@ import http.server
 import os
 import shutil
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+from strokerepro import bookext
 
 ROOT = Path(__file__).resolve().parents[2]
 _FLAGS = [
@@ -58,3 +61,35 @@ def browser() -> Iterator[Any]:
         opened = playwright.chromium.launch(executable_path=path, args=_FLAGS)
         yield opened
         opened.close()
+
+
+@pytest.fixture(
+    params=[{"width": 900, "height": 700}, {"width": 360, "height": 740}], ids=["desktop", "phone"]
+)
+def open_figure(request: pytest.FixtureRequest, browser: Any) -> Iterator[Callable[[str], Any]]:
+    """Open a page that holds nothing but one figure, given its HTML; a phone has touch."""
+    narrow = request.param["width"] < 500
+    page = browser.new_page(viewport=request.param, has_touch=narrow)
+
+    def opened(html: str) -> Any:
+        page.route("http://book.test/**", functools.partial(_serve, html=html))
+        page.goto("http://book.test/page.html")
+        page.wait_for_function("document.querySelector('.plotly-graph .main-svg .imagelayer')")
+        return page
+
+    yield opened
+    page.close()
+
+
+def _serve(route: Any, html: str) -> None:
+    """Answer for the pretended site: the page itself, and its two scripts."""
+    name = route.request.url.rsplit("/", 1)[-1]
+    if name == "plotly.min.js":
+        kind, body = "javascript", bookext.plotly_script().read_text()
+    elif name == "draw.js":
+        script = files("strokerepro") / "assets" / "plotly_figures.js"
+        kind, body = "javascript", script.read_text()
+    else:
+        tags = [f'<script defer src="{src}"></script>' for src in ("plotly.min.js", "draw.js")]
+        kind, body = "html", f"{''.join(tags)}<body>{html}</body>"
+    route.fulfill(content_type=f"text/{kind}; charset=utf-8", body=body)

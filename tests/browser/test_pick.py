@@ -1,10 +1,9 @@
-"""A click on the map of a perfusion figure shows the curves of the voxel that was meant."""
+"""A click on a figure chooses the voxel, or the patch, that was meant."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
-from importlib.resources import files
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -15,7 +14,6 @@ from strokerepro import bookext, figures
 pytestmark = pytest.mark.browser
 
 _SIDE = 32
-_DESKTOP, _PHONE = {"width": 900, "height": 700}, {"width": 360, "height": 740}
 _STATE = """(figure) => {
   const [, , ring, , tissue] = figure.querySelector(".plotly-graph").data;
   return {x: ring.x[0], y: ring.y[0], peak: Math.max(...tissue.y), dx: tissue.dx,
@@ -26,6 +24,12 @@ _PLACE = """(graph, voxel) => {
   const {xaxis, yaxis} = graph._fullLayout, box = graph.getBoundingClientRect();
   return [box.left + xaxis._offset + xaxis.d2p(voxel[0]),
           box.top + yaxis._offset + yaxis.d2p(voxel[1])];
+}"""
+
+
+_FRAME = """(figure) => {
+  const {x} = figure.querySelector(".plotly-graph").data[2];
+  return [Math.min(...x), Math.max(...x)];
 }"""
 
 
@@ -42,29 +46,17 @@ def _html() -> str:
     return bookext.figure_html(json.loads(figure.to_json()))
 
 
-def _serve(route: Any) -> None:
-    """Answer for the pretended site: the page itself, and its two scripts."""
-    name = route.request.url.rsplit("/", 1)[-1]
-    if name == "plotly.min.js":
-        kind, body = "javascript", bookext.plotly_script().read_text()
-    elif name == "draw.js":
-        script = files("strokerepro") / "assets" / "plotly_figures.js"
-        kind, body = "javascript", script.read_text()
-    else:
-        tags = [f'<script defer src="{src}"></script>' for src in ("plotly.min.js", "draw.js")]
-        kind, body = "html", f"{''.join(tags)}<body>{_html()}</body>"
-    route.fulfill(content_type=f"text/{kind}; charset=utf-8", body=body)
-
-
-@pytest.fixture(params=[_DESKTOP, _PHONE], ids=["desktop", "phone"])
-def page(request: pytest.FixtureRequest, browser: Any) -> Iterator[Any]:
+@pytest.fixture
+def page(open_figure: Callable[[str], Any]) -> Any:
     """A page that holds nothing but the figure."""
-    opened = browser.new_page(viewport=request.param, has_touch=request.param is _PHONE)
-    opened.route("http://book.test/**", _serve)
-    opened.goto("http://book.test/page.html")
-    opened.wait_for_function("document.querySelector('.plotly-graph .main-svg .imagelayer')")
-    yield opened
-    opened.close()
+    return open_figure(_html())
+
+
+def _press(page: Any, x: float, y: float) -> None:
+    if page.evaluate("navigator.maxTouchPoints"):
+        page.touchscreen.tap(x, y)
+    else:
+        page.mouse.click(x, y)
 
 
 def test_click_or_tap_chooses_the_nearest_voxel(page: Any) -> None:
@@ -72,10 +64,7 @@ def test_click_or_tap_chooses_the_nearest_voxel(page: Any) -> None:
     figure, graph = page.locator(".plotly-figure"), page.locator(".plotly-graph")
     ring_x, ring_y = (20, _SIDE - 1 - 12)  # voxel 6: row 12, column 20; the front is up
     x, y = graph.evaluate(_PLACE, [ring_x + 2, ring_y - 2])
-    if page.evaluate("navigator.maxTouchPoints"):
-        page.touchscreen.tap(x, y)
-    else:
-        page.mouse.click(x, y)
+    _press(page, x, y)
     expected = {"x": ring_x, "y": ring_y, "peak": 6, "dx": 2, "slider": 6}
     assert figure.evaluate(_STATE) == expected
     assert page.locator("output").inner_text() == "voxel 6"
@@ -86,3 +75,15 @@ def test_arrow_key_chooses_the_next_voxel(page: Any) -> None:
     page.locator("input").focus()
     page.keyboard.press("ArrowRight")
     assert page.locator(".plotly-figure").evaluate(_STATE)["peak"] == 1
+
+
+def test_click_or_tap_chooses_the_patch_of_a_score(open_figure: Callable[[str], Any]) -> None:
+    """A click beside the centre of score 2 of 4 frames its square and moves the slider."""
+    figure = figures.patch_fields(np.zeros((_SIDE, _SIDE)), [0, 16], 14, orientation="LPS")
+    page = open_figure(bookext.figure_html(json.loads(figure.to_json())))
+    centre = (16 + 6.5, 6.5)  # columns 16 to 29, rows 0 to 13
+    x, y = page.locator(".plotly-graph").evaluate(_PLACE, [centre[0] + 1, centre[1] + 1])
+    _press(page, x, y)
+    assert page.locator("output").inner_text() == "2 of 4"
+    frame = page.locator(".plotly-figure").evaluate(_FRAME)
+    assert frame == [15.5, 29.5]
