@@ -7,11 +7,13 @@ from typing import Any
 import pandas as pd
 import pytest
 
+from strokerepro import figures
 from strokerepro.errors import UsageError
 from strokerepro.papers import get_recipe
 from strokerepro.report import (
     Contrast,
     beside_paper,
+    contrast_intervals,
     contrast_table,
     contrast_words,
     not_run,
@@ -50,6 +52,17 @@ def test_table_keeps_the_line_of_what_was_not_run() -> None:
     absent = table.loc["patches of 32"]
     assert absent["to run"] == "strokerepro run edd_muscle --profile quick --ablation patch32_rf18"
     assert (absent["paper"], absent["ours"], absent["p, Holm"]) == ("+0.010", "-", "-")
+
+
+def test_intervals_are_numbers_that_a_figure_draws() -> None:
+    """-0.1 within its interval beside the paper's -0.04; a missing run has the paper's alone."""
+    table = contrast_intervals(ROWS, [WORSE, ABSENT]).set_index("row")
+    worse, absent = table.loc["a U-Net instead"], table.loc["patches of 32"]
+    assert worse["ours"] == pytest.approx(-0.1)
+    assert worse["ours_low"] < worse["ours"] < worse["ours_high"] < 0
+    assert (absent["paper"], absent["data"]) == (0.01, "not run")
+    assert absent[["ours", "ours_low", "ours_high"]].isna().all()
+    assert len(figures.paper_vs_ours(table.reset_index()).data) == 2
 
 
 def test_words_follow_the_numbers() -> None:

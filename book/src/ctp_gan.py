@@ -605,9 +605,8 @@ if len(staged):
 # %% [markdown]
 # ### Which change did it?
 #
-# Stage 3 adds a GAN *and* a channel, stage 4 several things at once. So the paper cannot say what helped. Each line below is one step on the same test cases: the published steps, and in between every single factor. Holm's correction is over
-# all lines that have numbers; below the table, what they show, in words.
-
+# Stage 3 adds a GAN *and* a channel, stage 4 several things at once. So the paper cannot say what helped. Each line below is one step on the same test cases: the published ones, and in between every single factor, *alone* (added to the earlier stage) and *given* the others (added
+# last). If the two differ, the factors do not simply add up. Holm's correction is over all lines that have numbers. Below the table, what they show, in words.
 
 # %%
 steps = []
@@ -617,6 +616,8 @@ for row in report.load_published("ctp_gan", "factors").itertuples():
     if row.published in printed.index:
         gain = printed[row.published] - printed[row.published_minus]
     steps.append(report.Contrast(row.step, *pair, published=gain))
+drawn = report.contrast_intervals(rows, steps)
+display(figures.paper_vs_ours(drawn.assign(paper_data="ISLES 2018")))
 table = report.contrast_table(recipe, rows, steps, data)
 display(report.TextTable(table.drop(columns="metric")))
 report.contrast_words(recipe, rows, steps, data)
@@ -722,14 +723,14 @@ for run, name in CURVES.items():
 if curves:
     title = "Dice of the test cases, first fold"
     display(figures.training_curves(curves, y_title=title))
-    display(pd.DataFrame(steady).T)
+    display(pd.DataFrame(steady).T.infer_objects().round(3))
 report.not_run(recipe, runs, *CURVES, data=data)
 
 # %% [markdown]
 # ## Ablations
 #
-# One fold each; the network with one change minus the main one, on the same cases. A line without a number has the command that makes it. First the losses, then the adversary and the weights, the head, the inputs and the protocol.
-# False positives (`n_fp`) count components of a slice without any overlap.
+# One fold each; the network with one change minus the main one, on the same cases. A line without a number has the command that makes it. Segmentation loss, losses of the generator, discriminator, normalisation, inputs and protocol. With `split_slice` a case
+# consists of its tested slices alone, so that there the two networks are compared on the same slabs, but not on the same slices.
 
 # %%
 FAMILIES = {
@@ -787,6 +788,10 @@ verdicts = report.judge_claims(recipe, runs, status=status)
 table = report.verdict_table(verdicts)
 display(table["outcome"].value_counts().rename("claims").to_frame().T)
 display(report.TextTable(table))
+named = table.groupby("outcome")["claim"].agg(", ".join)
+report.Note(
+    "\n".join(f"- *{kind}*: {names}" for kind, names in named.items())
+)
 
 # %% [markdown]
 # ## The published numbers

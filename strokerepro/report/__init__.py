@@ -2,6 +2,7 @@
 
 from strokerepro.report.contrasts import (
     Contrast,
+    contrast_intervals,
     contrast_table,
     contrast_words,
     not_run,
@@ -48,6 +49,7 @@ __all__ = [
     "compare",
     "compare_pairs",
     "comparison_table",
+    "contrast_intervals",
     "contrast_table",
     "contrast_words",
     "holm",

@@ -11,6 +11,7 @@ from strokerepro.errors import InputError
 from strokerepro.papers.base import Recipe
 from strokerepro.report.judging import Records, compare
 from strokerepro.report.layout import Note
+from strokerepro.report.published import NOT_RUN
 from strokerepro.report.statistics import PairedTest, holm
 
 _ALPHA = 0.05
@@ -125,6 +126,33 @@ def contrast_table(
             line["to run"] = test or _commands(recipe, rows, item, data)
         lines.append(line)
     return pd.DataFrame(lines, columns=_COLUMNS)
+
+
+def contrast_intervals(rows: pd.DataFrame, contrasts: Sequence[Contrast]) -> pd.DataFrame:
+    """Differences with their 95 % intervals as numbers, for `strokerepro.figures.paper_vs_ours`.
+
+    Parameters
+    ----------
+    rows, contrasts
+        As for `contrast_table`.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Columns ``row`` (label), ``metric``, ``paper``, ``ours``, ``ours_low``, ``ours_high`` (NaN
+        where there is no number) and ``data``.
+    """
+    lines = []
+    for item, test in zip(contrasts, _tests(rows, contrasts), strict=True):
+        line: dict[str, object] = {"row": item.label, "metric": f"difference of {item.metric}"}
+        line |= {"paper": item.published, "data": NOT_RUN}
+        if isinstance(test, PairedTest):
+            line |= {"ours": test.mean_difference, "data": _data_of(rows, item)}
+            line |= {"ours_low": test.ci_low, "ours_high": test.ci_high}
+        lines.append(line)
+    numbers = ["paper", "ours", "ours_low", "ours_high"]
+    table = pd.DataFrame(lines, columns=["row", "metric", *numbers, "data"])
+    return table.astype(dict.fromkeys(numbers, float))
 
 
 def contrast_words(
