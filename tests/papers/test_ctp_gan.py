@@ -439,3 +439,27 @@ def test_the_cost_counts_operations_of_all_networks_and_epochs() -> None:
     # 48.2 GMAC a slice in the sheet, three times that with the way back.
     assert direct == pytest.approx(3 * 48.2e9 * 700, rel=0.01)
     assert 0.4 < direct / cost < 0.5
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("profile", ["smoke", "quick"])
+def test_the_networks_of_every_experiment_fit_the_slices_of_a_profile(profile: str) -> None:
+    """No window is too small for the discriminator; what an experiment costs can be told."""
+    recipe = RECIPE.profile(profile)
+    main = recipe.method.cost(recipe.settings)
+    for name in recipe.ablations:
+        assert 0.2 < recipe.method.cost(recipe.ablation(name).settings) / main < 2, name
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", RECIPE.ablations)
+def test_every_experiment_trains_predicts_and_scores(name: str) -> None:
+    """Each switch is followed through; the losses stay finite, which the loop checks."""
+    smoke = RECIPE.profile("smoke").ablation(name).settings
+    settings = dataclasses.replace(
+        smoke, window_px=48, disc_widths=(4, 8, 1), precision="32-true", epochs=1
+    )
+    found = train(settings)
+    case = prepared(5, settings)
+    rows = CtpGanMethod().score(found.predict(case, FABRIC, variants=True), case, settings)
+    assert len(rows) == (5 if settings.pipeline == "gan" else 4)

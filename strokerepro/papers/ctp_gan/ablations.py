@@ -109,6 +109,8 @@ def _protocol() -> list[Ablation]:
         Ablation("split_case", {"split_by": "case"}, leak, UNSTATED),
         Ablation("aug_none", _NO_AUGMENTATION, "Does augmentation help?", "not published"),
         Ablation("rmsprop099", {"rmsprop_alpha": 0.99}, "What is gamma?", "0.9, without a role"),
+        Ablation("with_ct", {"inputs": (*FIVE, "ct")}, "Would the plain CT help?",
+                 "the abstract generates DWI from CT, no list of inputs has it"),
         Ablation("pwi_above_baseline", {"pwi_feature": "max-baseline"},
                  "The maximum, or what of it is contrast agent?", "the maximum (Sec. 2.1)"),
         Ablation("norm_volume", {"normalise": "zscore_volume"},
