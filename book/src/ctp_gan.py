@@ -359,7 +359,7 @@ figures.line_chart(curves, x_title="step", y_title="mean p in the square")
 
 # %% [markdown]
 # As printed the loss drives the lesion out of its own square. The cross-entropy pulls the other way and loses. The other three find the square. Since the paper reports a working
-# segmentation, its program cannot have had the printed sign.
+# segmentation, its program can hardly have had the printed sign.
 #
 # ### Which region pulls?
 #
@@ -454,7 +454,7 @@ for name, term in terms.items():
 pd.DataFrame(table).T
 
 # %% [markdown]
-# On a scale from 0 to 1 the reconstruction is no term at all: even a wholly wrong image would cost less than 0.002. On 8 bits it is of the size of the others. So we multiply by $255^2$, an *inference* from a number that must have had an effect;
+# On a scale from 0 to 1 the reconstruction is no term at all: even a wholly wrong image would cost no more than 0.002. On 8 bits it is of the size of the others. So we multiply by $255^2$, an *inference* from a number that must have had an effect;
 # `gloss_scale1` takes the other reading, under which the generator follows its opponent and the lesions alone.
 #
 # ### One step, and 700 epochs
@@ -464,7 +464,7 @@ pd.DataFrame(table).T
 # halved in epoch 100, 300 and 500. Batches of 6.
 # :::
 #
-# We alternate within each batch, and read gamma as the decay of RMSprop. The step as it is run, then the learning rate of the paper and of this profile over the share of the training.
+# We alternate within each batch, and read gamma as the decay of RMSprop. Below are the two halves of a step as they are run (`python benchmarks/ctp_gan_step.py` times one beside a plain loop), then the learning rate of the paper and of this profile over the share of the training.
 
 # %%
 from strokerepro.papers.ctp_gan.training import learning_rate
@@ -826,7 +826,7 @@ pd.DataFrame(table).T.round(4)
 # **Sec. 4.** ... to achieve the state of art in ISLES challenge 2018.
 # :::
 #
-# Two other papers print the challenge's leaderboard of 62 test slabs {cite:p}`clerigues2019core,liu2018msdcnn`; the authors' user name is pengl1. Its Hausdorff distances are in millions of millimetres, since a failed case counts $10^8$ ({doc}`ms_dcnn` decodes
+# Two other papers print the challenge's leaderboard of 62 test slabs {cite:p}`clerigues2019core,liu2018msdcnn`; the author's user name is pengl1. Its Hausdorff distances are in millions of millimetres, since a failed case counts $10^8$ ({doc}`ms_dcnn` decodes
 # them): how many failed? The last column asks what the mean Dice is if those cases scored zero and are left out.
 
 # %% tags=["nbval-check-output"]
