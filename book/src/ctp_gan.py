@@ -391,7 +391,7 @@ for kind in ("ce", "dice", "gdl", "bce_log_dice", "ce_log_gdc"):
 pd.DataFrame(table).T.map("{:.2f}".format)
 
 # %% [markdown]
-# At first the cross-entropy pulls at the background above all, for that is where the pixels are; with a Dice term the lesion pulls harder. Between the plain and the generalised coefficient the *ratio* hardly differs.
+# At first the cross-entropy pulls at the background above all, for that is where the pixels are; with a Dice term the lesion pulls harder. Between the plain and the generalised coefficient the *ratio* hardly differs, so that the paper's reason does not show here.
 # The last column does differ: without a lesion the plain one is zero, and its logarithm is cut off at a large constant without a gradient. A batch of six slices is rarely without any, so such jumps are rare; whether Eq. 4 is
 # "not stable" for another reason is an experiment (`loss_bce_log_dice`).
 #
@@ -552,7 +552,8 @@ if runs:
     display(report.runs_table(runs))
 records = [record for group in runs.values() for record in group]
 notes = {f"{item.name}: {note}" for item in records for note in item.notes}
-display(report.Note("\n".join(f"- {note}" for note in sorted(notes))))
+if notes:
+    display(report.Note("\n".join(f"- {note}" for note in sorted(notes))))
 report.not_run(recipe, runs, *STAGES, data=data)
 
 # %%
@@ -586,9 +587,8 @@ else:
 
 # %%
 METRICS = {"dice": "Dice"}
-printed = report.load_published("ctp_gan", "table1").set_index("stage")[
-    "dice"
-]
+table1 = report.load_published("ctp_gan", "table1")
+printed = table1.set_index("stage")["dice"]
 published = printed.rename_axis("method").rename("value").reset_index()
 published["metric"] = "Dice"
 methods = {f"{run}/segmentation": stage for run, stage in STAGES.items()}
@@ -600,7 +600,10 @@ display(figures.paper_vs_ours(both), report.side_by_side(both))
 staged = rows[rows["method"].isin(methods)]
 if len(staged):
     by_fold = staged.pivot_table("dice", "method", "fold").round(3)
-    display(by_fold.add_prefix("fold ").rename(index=methods))
+    by_fold = by_fold.rename(index=methods).add_prefix("fold ")
+    display(
+        by_fold.loc[[name for name in printed.index if name in by_fold.T]]
+    )
 
 # %% [markdown]
 # ### Which change did it?
