@@ -31,10 +31,25 @@ def reference(case: PreparedCase) -> np.ndarray:
     InputError
         A case without one.
     """
-    if case.label is None:
+    return _required(case.label, case.case_id)
+
+
+def native_reference(case: PreparedCase) -> np.ndarray:
+    """Reference mask ``(Z, Y, X)`` on the grid of the file, see `reference`.
+
+    Raises
+    ------
+    InputError
+        A case without one.
+    """
+    return _required(case.native_label, case.case_id)
+
+
+def _required(label: np.ndarray | None, case_id: str) -> np.ndarray:
+    if label is None:
         raise InputError(
-            f"{case.case_id} without a lesion mask",
+            f"{case_id} without a lesion mask",
             "a mask to train on or score against",
             "use `strokerepro predict` for cases without one",
         )
-    return case.label
+    return label

@@ -13,7 +13,7 @@ from lightning_fabric import Fabric
 from torch.utils.flop_counter import FlopCounterMode
 
 from strokerepro.cohort import Case
-from strokerepro.errors import InputError, UsageError
+from strokerepro.errors import UsageError
 from strokerepro.inference import Stopwatch, predict_slices
 from strokerepro.metrics import score_case
 from strokerepro.networks.ms_dcnn import MsDcnn
@@ -22,10 +22,10 @@ from strokerepro.papers.ms_dcnn.segmentation import (
     MODALITIES,
     build,
     network_input,
-    on_device,
     train_network,
 )
 from strokerepro.papers.ms_dcnn.settings import MsDcnnSettings
+from strokerepro.papers.shared import native_reference, on_device
 from strokerepro.postprocess import median_mask
 from strokerepro.preprocess import Geometry, PreparedCase, prepare_ctp
 
@@ -167,17 +167,8 @@ class MsDcnnMethod:
         self, prediction: Prediction, prepared: PreparedCase, settings: MsDcnnSettings
     ) -> list[dict[str, Any]]:
         """Score every output, and the clinical rules beside them, on the grid of the file."""
-        if prepared.native_label is None:
-            raise InputError(
-                f"{prepared.case_id} without a lesion mask",
-                "a mask to score against",
-                "use `strokerepro predict` for cases without one",
-            )
+        truth, spacing_mm = native_reference(prepared), prepared.native_spacing_mm
         masks = {**prediction.masks, **prepared.native_baselines}
         return [
-            {
-                "output": name,
-                **score_case(mask, prepared.native_label, prepared.native_spacing_mm),
-            }
-            for name, mask in masks.items()
+            {"output": name, **score_case(mask, truth, spacing_mm)} for name, mask in masks.items()
         ]
