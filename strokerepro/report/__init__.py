@@ -4,6 +4,7 @@ from strokerepro.report.experiments import (
     beside_paper,
     compare_pairs,
     missing_table,
+    paired_tests,
     published_scores,
     runs_table,
 )
@@ -17,6 +18,11 @@ from strokerepro.report.operating_points import (
     rows_at_points,
 )
 from strokerepro.report.published import load_published, paper_vs_ours, provenance_table
+from strokerepro.report.sentences import (
+    claim_sentences,
+    difference_sentences,
+    last_against_best,
+)
 from strokerepro.report.statistics import PairedTest, holm, paired_power, paired_test
 from strokerepro.report.tables import (
     method_table,
@@ -35,12 +41,15 @@ __all__ = [
     "Verdict",
     "beside_paper",
     "chosen_pair",
+    "claim_sentences",
     "compare",
     "compare_pairs",
     "comparison_table",
+    "difference_sentences",
     "holm",
     "judge_claims",
     "judge_difference",
+    "last_against_best",
     "load_grids",
     "load_published",
     "mean_over_cases",
@@ -50,6 +59,7 @@ __all__ = [
     "missing_table",
     "paired_power",
     "paired_test",
+    "paired_tests",
     "paired_values",
     "paper_vs_ours",
     "pooled",
