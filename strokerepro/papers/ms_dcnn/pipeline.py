@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -33,6 +34,11 @@ from strokerepro.preprocess import Geometry, PreparedCase, prepare_ctp
 RAW, FILTERED = "raw", "median"
 #: Threshold and median at the network's resolution, the mask restored afterwards.
 MASK_FIRST = "mask_first"
+#: Settings that decide what one pass costs; experiments that share them are counted once.
+_SHAPING = (
+    "resize_px", "routing", "stem_kernels", "stem_width", "stem_stride", "units", "growth",
+    "bottleneck", "transition", "block", "up_widths", "width_scale", "head_width", "head",
+)  # fmt: skip
 _MEDIAN = re.compile(r"median(\d+)")
 
 
@@ -133,14 +139,8 @@ class MsDcnnMethod:
 
     def cost(self, settings: MsDcnnSettings) -> float:
         """Multiply-accumulates of a training, per slice trained on."""
-        side = settings.resize_px
-        # Shapes are enough to count: on the meta device nothing is computed.
-        with torch.device("meta"), torch.no_grad():
-            network = build(settings).eval()
-            images = network_input(torch.zeros(1, len(MODALITIES), side, side), settings)
-            with FlopCounterMode(display=False) as counter:
-                network(images)
-        return 3.0 * float(counter.get_total_flops()) / 2 * settings.epochs
+        shape = MsDcnnSettings(**{name: getattr(settings, name) for name in _SHAPING})
+        return 3.0 * _forward_macs(shape) * settings.epochs
 
     def restore(
         self, settings: MsDcnnSettings, state: Mapping[str, Any], fabric: Fabric
@@ -172,3 +172,16 @@ class MsDcnnMethod:
         return [
             {"output": name, **score_case(mask, truth, spacing_mm)} for name, mask in masks.items()
         ]
+
+
+@lru_cache
+def _forward_macs(settings: MsDcnnSettings) -> float:
+    """Multiply-accumulates of one slice."""
+    side = settings.resize_px
+    # Shapes are enough to count: on the meta device nothing is computed.
+    with torch.device("meta"):
+        network = build(settings).eval()
+        images = network_input(torch.zeros(1, len(MODALITIES), side, side), settings)
+    with FlopCounterMode(display=False) as counter, torch.no_grad():
+        network(images)
+    return float(counter.get_total_flops()) / 2
