@@ -1,7 +1,8 @@
-"""Run every benchmark beside this file, one after the other, and write one record.
+"""Run the benchmarks beside this file, one after the other, and write one record.
 
-Run with ``python benchmarks [rounds]`` (``make bench``). Each benchmark is a program of its own in
-a process of its own with one thread; one that fails does not keep the others from running.
+Run with ``python benchmarks [rounds] [name ...]`` (``make bench`` runs all). Each benchmark is a
+program of its own in a process of its own with one thread; one that fails does not keep the others
+from running. With names, such as ``median``, the others keep what the record says of them.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from pathlib import Path
 import torch
 from _measure import RECORD_VARIABLE
 
+from strokerepro.errors import UsageError
 from strokerepro.files import write_text
 from strokerepro.records import circumstances
 
@@ -39,6 +41,7 @@ def run_one(path: Path, arguments: list[str]) -> dict[str, object]:
                 lines.append(line.rstrip())
         rows = collected.read_text(encoding="utf-8").splitlines() if collected.exists() else []
     return {
+        **circumstances(torch.device("cpu")),
         "failed": process.returncode != 0,
         "comparisons": [json.loads(row) for row in rows],
         "output": lines,
@@ -46,11 +49,16 @@ def run_one(path: Path, arguments: list[str]) -> dict[str, object]:
 
 
 def main(arguments: list[str]) -> int:
-    """Run all, write the record, and return the number of benchmarks that failed."""
-    paths = sorted(path for path in FOLDER.glob("*.py") if not path.name.startswith("_"))
-    results = {path.stem: run_one(path, arguments) for path in paths}
-    record = {**circumstances(torch.device("cpu")), "benchmarks": results}
-    write_text(RECORD, json.dumps(record, indent=1) + "\n")
+    """Run all or those named, write the record, and return the number of those that failed."""
+    paths = {path.stem: path for path in FOLDER.glob("*.py") if not path.name.startswith("_")}
+    rounds = [word for word in arguments if word.isdigit()]
+    names = [word for word in arguments if word not in rounds]
+    for name in names:
+        if name not in paths:
+            raise UsageError.unknown("benchmark", name, paths)
+    results = {name: run_one(paths[name], rounds) for name in names or sorted(paths)}
+    known = json.loads(RECORD.read_text(encoding="utf-8")) if names and RECORD.exists() else {}
+    write_text(RECORD, json.dumps(dict(sorted({**known, **results}.items())), indent=1) + "\n")
     failed = [name for name, result in results.items() if result["failed"]]
     print(f"{RECORD.relative_to(FOLDER.parent)} written; failed: {', '.join(failed) or 'none'}")
     return len(failed)

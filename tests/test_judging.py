@@ -275,6 +275,26 @@ def test_a_gap_is_of_the_folds_that_both_methods_were_trained_on() -> None:
     assert "-0.100 on training cases (n = 8)" in evidence
 
 
+@pytest.mark.parametrize(
+    ("rise", "outcome"), [(0.1, "confirmed"), (-0.1, "opposite"), (0.0, "not confirmed")]
+)
+def test_a_difference_may_be_predicted_of_the_training_cases(rise: float, outcome: str) -> None:
+    """On the training cases of the common fold; the test cases say the contrary each time."""
+    weak = fitted(0.7 + rise, 0.5 - rise, "weak")
+    other_fold = fitted(0.0, 0.0, fold=1)
+    predicate = PairedDifference("weak/edd", "main/edd", "dice", "increase", split="train")
+    found, evidence = outcome_of(predicate, weak, fitted(0.7, 0.5), other_fold)
+    assert found == outcome
+    assert "on training cases" in evidence
+    assert "n = 8" in evidence
+
+
+def test_no_claim_is_about_a_subset_of_the_training_cases() -> None:
+    """The cut between small and large lesions is one of the test cases."""
+    with pytest.raises(InputError, match="a subset small of the training cases"):
+        PairedDifference("a/edd", "b/edd", "dice", "increase", subset="small", split="train")
+
+
 def test_a_gap_without_scores_of_training_cases_is_not_attempted() -> None:
     """The reason says what to score."""
     predicate = SmallerGap("main/edd", "main/naive", "dice")

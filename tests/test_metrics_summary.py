@@ -74,6 +74,12 @@ def test_the_rows_of_ms_dcnn_table_1_decode(mean, sd, k, from_mean, from_sd):
     assert decoded.sd_consistent
 
 
+def test_numbers_from_a_table_decode_as_typed_ones_do():
+    """NumPy's numbers, as a column of a table holds them."""
+    mean, sd = np.array([19354857.71, 39507889.77])
+    assert decode_sentinel(mean, sd, 62) == decode_sentinel(19354857.71, 39507889.77, 62)
+
+
 def test_a_misprinted_digit_is_found_out():
     """The row 19384856.55 fits no k; its SD says 12 sentinels and 22.11 mm (8 printed for 5)."""
     decoded = decode_sentinel(19384856.55, 39507890.34, 62)

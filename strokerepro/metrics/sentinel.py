@@ -82,7 +82,8 @@ def decode_sentinel(
     for k in range(n + 1):
         expected_mean = k * sentinel / n
         mean_slack = (n - k) / n * largest_finite
-        mean_fits = -resolution / 2 <= mean - expected_mean <= mean_slack + resolution / 2
+        # Numbers from a table are NumPy's, whose booleans have no sign.
+        mean_fits = bool(-resolution / 2 <= mean - expected_mean <= mean_slack + resolution / 2)
         sd_fits = _sd_fits(sd, k, n, sentinel, resolution, largest_finite, ddof)
         candidates.append((-mean_fits - sd_fits, -sd_fits, abs(mean - expected_mean), k))
     misfit, sd_misfit, _, k = min(candidates)
@@ -118,7 +119,7 @@ def _sd_fits(
     spread = _spread(k, n, ddof)
     low = spread * (sentinel - largest)
     high = math.hypot(spread * sentinel, math.sqrt((n - k) / (n - ddof)) * largest)
-    return low - resolution / 2 <= sd <= high + resolution / 2
+    return bool(low - resolution / 2 <= sd <= high + resolution / 2)
 
 
 def _finite_mean(

@@ -14,11 +14,12 @@ from strokerepro.papers.stability_predicates import CurveSteadier, LessSpread
 
 Expected = Literal["increase", "decrease", "no difference"]
 Subset = Literal["all", "small", "large"]
+Split = Literal["train", "test"]
 
 
 @dataclass(frozen=True)
 class PairedDifference:
-    """On the same test cases, `first` differs from `second` as expected.
+    """On the same cases, `first` differs from `second` as expected.
 
     Attributes
     ----------
@@ -32,11 +33,14 @@ class PairedDifference:
         Largest difference that counts as none.
     subset
         Cases with small or large lesions only (cut at the cohort's mean lesion size), or all.
+    split
+        Test cases, or the cases that both were trained on, which then must be scored.
 
     Raises
     ------
     InputError
-        If a margin is missing where no difference is expected, or given where one is.
+        If a margin is missing where no difference is expected, or given where one is; a subset
+        of the training cases, which no claim is about.
     """
 
     first: str
@@ -45,8 +49,13 @@ class PairedDifference:
     expected: Expected
     margin: float | None = None
     subset: Subset = "all"
+    split: Split = "test"
 
     def __post_init__(self) -> None:
+        if self.split == "train" and self.subset != "all":
+            raise InputError(
+                f"a subset {self.subset} of the training cases", "all of them", "leave one out"
+            )
         if (self.expected == "no difference") == (self.margin is None):
             raise InputError(
                 f"an expected {self.expected} with the margin {self.margin}",

@@ -12,6 +12,7 @@ from strokerepro.report.experiments import (
     beside_paper,
     compare_pairs,
     missing_table,
+    paired_tests,
     published_scores,
     runs_table,
 )
@@ -26,6 +27,11 @@ from strokerepro.report.operating_points import (
     rows_at_points,
 )
 from strokerepro.report.published import load_published, paper_vs_ours, provenance_table
+from strokerepro.report.sentences import (
+    claim_sentences,
+    difference_sentences,
+    last_against_best,
+)
 from strokerepro.report.statistics import PairedTest, holm, paired_power, paired_test
 from strokerepro.report.tables import (
     method_table,
@@ -46,15 +52,18 @@ __all__ = [
     "Verdict",
     "beside_paper",
     "chosen_pair",
+    "claim_sentences",
     "compare",
     "compare_pairs",
     "comparison_table",
     "contrast_intervals",
     "contrast_table",
     "contrast_words",
+    "difference_sentences",
     "holm",
     "judge_claims",
     "judge_difference",
+    "last_against_best",
     "load_grids",
     "load_published",
     "mean_over_cases",
@@ -65,6 +74,7 @@ __all__ = [
     "not_run",
     "paired_power",
     "paired_test",
+    "paired_tests",
     "paired_values",
     "paper_vs_ours",
     "pooled",

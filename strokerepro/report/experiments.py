@@ -14,6 +14,7 @@ from strokerepro.records import RunRecord
 from strokerepro.report.judging import Records, compare
 from strokerepro.report.layout import comparison_table
 from strokerepro.report.published import load_published, paper_vs_ours
+from strokerepro.report.statistics import PairedTest
 from strokerepro.report.tables import method_table
 
 _METHOD_COLUMNS = [
@@ -68,10 +69,10 @@ def missing_table(recipe: Recipe, records: Records) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["ablation", "question", "published", "about, min"])
 
 
-def compare_pairs(
+def paired_tests(
     rows: pd.DataFrame, pairs: Iterable[tuple[str, str]], metrics: Sequence[str]
-) -> pd.DataFrame:
-    """Paired tests of several pairs of methods; pairs without rows are left out.
+) -> list[tuple[str, PairedTest]]:
+    """Test several pairs of methods; pairs without rows are left out.
 
     Parameters
     ----------
@@ -83,13 +84,19 @@ def compare_pairs(
         Keys of `strokerepro.metrics.score_case`.
     """
     known = set(rows["method"])
-    tests = [
+    return [
         (f"{metric}: {first} - {second}", compare(rows, first, second, metric))
         for first, second in pairs
         if {first, second} <= known
         for metric in metrics
     ]
-    return comparison_table(tests)
+
+
+def compare_pairs(
+    rows: pd.DataFrame, pairs: Iterable[tuple[str, str]], metrics: Sequence[str]
+) -> pd.DataFrame:
+    """Show what `paired_tests` finds as `comparison_table` does."""
+    return comparison_table(paired_tests(rows, pairs, metrics))
 
 
 def published_scores(slug: str, table: str, split: str = "test") -> pd.DataFrame:

@@ -94,11 +94,18 @@ def judge(predicate: Predicate, rows: pd.DataFrame, records: Records) -> tuple[O
 
 @judge.register
 def _(predicate: PairedDifference, rows: pd.DataFrame, records: Records) -> tuple[Outcome, str]:
-    part = rows if predicate.subset == "all" else _subset(rows, predicate.subset)
-    test = compare(part, predicate.first, predicate.second, predicate.metric)
+    names = predicate.first, predicate.second, predicate.metric
+    if predicate.split == "train":
+        differences, _ = differences_by_split(rows, *names)
+        none = np.zeros_like(differences)
+        test = paired_test(differences, none, generator=np.random.default_rng(0))
+    else:
+        part = rows if predicate.subset == "all" else _subset(rows, predicate.subset)
+        test = compare(part, *names)
     outcome = judge_difference(test, predicate.expected, predicate.margin, _ALPHA)
     pair = f"{predicate.metric} of {predicate.first} minus {predicate.second}"
     where = "" if predicate.subset == "all" else f" on {predicate.subset}-lesion cases"
+    where = " on training cases" if predicate.split == "train" else where
     power = f"; {test.power_note}" if outcome == "not confirmed" else ""
     return outcome, f"{pair}{where}: {test}{power}"
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 
 import numpy as np
 import pytest
@@ -23,6 +24,7 @@ from strokerepro.papers.ms_dcnn.segmentation import (
 )
 from strokerepro.papers.ms_dcnn.settings import MsDcnnSettings
 from strokerepro.preprocess import PreparedCase
+from strokerepro.report import load_published
 from strokerepro.sampling import SliceBatches
 from strokerepro.store import Store
 
@@ -131,6 +133,16 @@ def test_a_path_gets_its_own_maps_kernel_and_dropout(
     images = torch.arange(4.0)[None, :, None, None].expand(1, 4, 16, 16)
     order = network_input(images, settings)[0, :, 0, 0].tolist()
     assert order == [channel for group in channels for channel in group]
+
+
+def test_the_accounting_of_published_figures_names_claims_that_exist() -> None:
+    """A claim that the table sends the reader to is judged at the end of the chapter."""
+    accounting = load_published("ms_dcnn", "accounting")
+    named = set(re.findall(r"\bC\d+", " ".join(accounting["how"])))
+    known = {claim.name: claim for claim in RECIPE.claims}
+    assert named == {"C2", "C9"}
+    assert known["C9"].where == "Sec. 3.1"
+    assert known["C2"].where == "Sec. 3.2"
 
 
 def test_a_case_keeps_the_grid_of_its_file_for_the_scores() -> None:

@@ -44,8 +44,8 @@ def _dropout() -> list[Ablation]:
     return [
         _variant("dropout_none", {"dropout": (0.0, 0.0)}, rates, pair, True),
         _variant("dropout_weak", {"dropout": (0.01, 0.01)}, rates,
-                 "0.01 is close to optimal on the training set (Sec. 3.1)"),
-        _variant("dropout_strong", {"dropout": (0.5, 0.5)}, rates, pair, True),
+                 "0.01 is close to optimal on the training set (Sec. 3.1)", True),
+        _variant("dropout_strong", {"dropout": (0.5, 0.5)}, rates, pair),
         _variant("dropout_swapped", {"dropout": (0.5, 0.01)}, rates, pair),
         _variant("dropout_channel", {"dropout_kind": "channel"}, "Values or whole maps?",
                  "Eqs. 1 to 3 speak of neurons"),
@@ -62,7 +62,8 @@ def _network() -> list[Ablation]:
         _variant("single_conv", {"bottleneck": False}, depth, count),
         _variant("transition_conv", {"transition": "compress0.5"}, depth,
                  "BN, ReLU and average pooling (Sec. 2.2)"),
-        _variant("stem_stride2", {"stem_stride": 2}, "Does a coarser first layer do?",
+        _variant("stem_stride2", {"stem_stride": 2},
+                 "Does a coarser first layer do? (sides that 32 divides, such as 160)",
                  "four up-sampling blocks (Sec. 2.2)"),
     ]  # fmt: skip
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,7 @@ from lightning_fabric import Fabric
 from torch.utils.flop_counter import FlopCounterMode
 
 from strokerepro.cohort import Case
-from strokerepro.errors import InputError, UsageError
+from strokerepro.errors import UsageError
 from strokerepro.inference import Stopwatch, predict_slices
 from strokerepro.metrics import score_case
 from strokerepro.networks.ms_dcnn import MsDcnn
@@ -22,10 +23,10 @@ from strokerepro.papers.ms_dcnn.segmentation import (
     MODALITIES,
     build,
     network_input,
-    on_device,
     train_network,
 )
 from strokerepro.papers.ms_dcnn.settings import MsDcnnSettings
+from strokerepro.papers.shared import native_reference, on_device
 from strokerepro.postprocess import median_mask
 from strokerepro.preprocess import Geometry, PreparedCase, prepare_ctp
 
@@ -33,6 +34,11 @@ from strokerepro.preprocess import Geometry, PreparedCase, prepare_ctp
 RAW, FILTERED = "raw", "median"
 #: Threshold and median at the network's resolution, the mask restored afterwards.
 MASK_FIRST = "mask_first"
+#: Settings that decide what one pass costs; experiments that share them are counted once.
+_SHAPING = (
+    "resize_px", "routing", "stem_kernels", "stem_width", "stem_stride", "units", "growth",
+    "bottleneck", "transition", "block", "up_widths", "width_scale", "head_width", "head",
+)  # fmt: skip
 _MEDIAN = re.compile(r"median(\d+)")
 
 
@@ -133,14 +139,8 @@ class MsDcnnMethod:
 
     def cost(self, settings: MsDcnnSettings) -> float:
         """Multiply-accumulates of a training, per slice trained on."""
-        side = settings.resize_px
-        # Shapes are enough to count: on the meta device nothing is computed.
-        with torch.device("meta"), torch.no_grad():
-            network = build(settings).eval()
-            images = network_input(torch.zeros(1, len(MODALITIES), side, side), settings)
-            with FlopCounterMode(display=False) as counter:
-                network(images)
-        return 3.0 * float(counter.get_total_flops()) / 2 * settings.epochs
+        shape = MsDcnnSettings(**{name: getattr(settings, name) for name in _SHAPING})
+        return 3.0 * _forward_macs(shape) * settings.epochs
 
     def restore(
         self, settings: MsDcnnSettings, state: Mapping[str, Any], fabric: Fabric
@@ -167,17 +167,21 @@ class MsDcnnMethod:
         self, prediction: Prediction, prepared: PreparedCase, settings: MsDcnnSettings
     ) -> list[dict[str, Any]]:
         """Score every output, and the clinical rules beside them, on the grid of the file."""
-        if prepared.native_label is None:
-            raise InputError(
-                f"{prepared.case_id} without a lesion mask",
-                "a mask to score against",
-                "use `strokerepro predict` for cases without one",
-            )
+        truth, spacing_mm = native_reference(prepared), prepared.native_spacing_mm
         masks = {**prediction.masks, **prepared.native_baselines}
         return [
-            {
-                "output": name,
-                **score_case(mask, prepared.native_label, prepared.native_spacing_mm),
-            }
-            for name, mask in masks.items()
+            {"output": name, **score_case(mask, truth, spacing_mm)} for name, mask in masks.items()
         ]
+
+
+@lru_cache
+def _forward_macs(settings: MsDcnnSettings) -> float:
+    """Multiply-accumulates of one slice."""
+    side = settings.resize_px
+    # Shapes are enough to count: on the meta device nothing is computed.
+    with torch.device("meta"):
+        network = build(settings).eval()
+        images = network_input(torch.zeros(1, len(MODALITIES), side, side), settings)
+    with FlopCounterMode(display=False) as counter, torch.no_grad():
+        network(images)
+    return float(counter.get_total_flops()) / 2

@@ -20,6 +20,7 @@ from strokerepro.networks import build_network
 from strokerepro.networks.ms_dcnn import MsDcnn
 from strokerepro.papers.method import RunContext
 from strokerepro.papers.ms_dcnn.settings import MsDcnnSettings, Routing
+from strokerepro.papers.shared import on_device
 from strokerepro.papers.slice_dice import SliceDice
 from strokerepro.preprocess import PreparedCase
 from strokerepro.sampling import SliceBatches
@@ -83,14 +84,6 @@ def build_loss(settings: MsDcnnSettings) -> SoftDice:
         bce_weight=float("bce" in settings.loss),
         dice_weight=float("dice" in settings.loss),
     )
-
-
-def on_device(network: MsDcnn, fabric: Fabric) -> MsDcnn:
-    """Move a network to the device, in the memory format that convolutions are fast in."""
-    moved: MsDcnn = network.to(fabric.device).to(  # type: ignore[call-overload]
-        memory_format=torch.channels_last
-    )
-    return moved
 
 
 def make_optimizer(settings: MsDcnnSettings, network: nn.Module) -> torch.optim.Optimizer:

@@ -77,7 +77,7 @@ class MsDcnnSettings:
     )
     stem_stride: Literal[1, 2] = inferred(
         1, "Sec. 2.2: one pooling, three transitions and four up-samplings balance",
-        "stride of the first convolution",
+        "stride of the first convolution; 2 needs a side that 32 divides, not 16 alone",
     )  # fmt: skip
     units: tuple[PositiveInt, PositiveInt, PositiveInt, PositiveInt] = inferred(
         (6, 12, 24, 16), "Sec. 2.2: DenseNet-121; 116 convolutions + 3 + 4 = 123 layers",
