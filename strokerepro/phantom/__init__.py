@@ -28,7 +28,6 @@ from strokerepro.phantom.writing import CohortPlan, verify_hashes, write_cohort
 
 __all__ = [
     "KINDS",
-    "PHANTOM_VERSION",
     "VERSIONS",
     "cohort_cache_dir",
     "config_hash",
@@ -38,7 +37,6 @@ __all__ = [
 
 # Raise a kind's number together with any change that alters one of its voxels; records carry it.
 VERSIONS = {"dwi": "2", "ctp": "2"}
-PHANTOM_VERSION = VERSIONS["dwi"]
 
 _CONFIGS: dict[str, Any] = {"dwi": DWI, "ctp": CTP}
 _TABLES = {
