@@ -158,7 +158,8 @@ def test_the_command_of_an_own_run_repeats_its_settings_name_and_folds(job: Job)
     own = recipe.replace({"batch": "5"}, "set by the user", name="mine")
     mine = dataclasses.replace(job, recipe=own, data="phantom_ctp", fold_file=Path("my folds.csv"))
     assert command(mine) == (
-        "strokerepro run core_resnet --profile smoke --set symmetry=flip --set batch=5 "
+        "strokerepro run core_resnet --profile smoke --set batch=5 --set uf_passes=0 "
+        "--set variants= --set symmetry=flip "
         f"--name mine --fold-file 'my folds.csv' --folds {job.fold} --seed {job.seed}"
     )
 
