@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import errno
 import itertools
 from collections.abc import Callable
@@ -14,7 +15,7 @@ import pytest
 from strokerepro import experiment, records
 from strokerepro.cohort import load_cohort
 from strokerepro.errors import InputError, UsageError
-from strokerepro.experiment import Job, MissingRecordError, jobs, run
+from strokerepro.experiment import Job, MissingRecordError, command, jobs, run
 from strokerepro.papers import get_recipe
 from strokerepro.papers.base import Recipe
 from strokerepro.records import RunRecord
@@ -149,6 +150,18 @@ def test_reading_a_missing_record_names_the_command_that_makes_it(job: Job, tmp_
     with pytest.raises(MissingRecordError) as caught:
         run(job, results_dir=tmp_path, train="never")
     assert "strokerepro run edd_muscle --profile smoke --data isles2022" in str(caught.value)
+
+
+def test_the_command_of_an_own_run_repeats_its_settings_name_and_folds(job: Job) -> None:
+    """Replaced settings, whether by an experiment or by the user, the name and the fold file."""
+    recipe = get_recipe("core_resnet").profile("smoke").ablation("sym_flip")
+    own = recipe.replace({"batch": "5"}, "set by the user", name="mine")
+    mine = dataclasses.replace(job, recipe=own, data="phantom_ctp", fold_file=Path("my folds.csv"))
+    assert command(mine) == (
+        "strokerepro run core_resnet --profile smoke --set batch=5 --set uf_passes=0 "
+        "--set variants= --set symmetry=flip "
+        f"--name mine --fold-file 'my folds.csv' --folds {job.fold} --seed {job.seed}"
+    )
 
 
 def test_a_record_of_another_recipe_is_refused_and_says_in_what_it_differs(

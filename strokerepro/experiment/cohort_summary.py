@@ -53,7 +53,7 @@ def summarise_phantom(cohort: Cohort, out: Path) -> Path:
     folder = out / cohort.manifest.name
     subjects = pd.read_csv(cohort.root / "participants.tsv", sep="\t")
     summary = {
-        "phantom_version": phantom.PHANTOM_VERSION,
+        "phantom_version": phantom.VERSIONS["dwi"],
         "config_hash": phantom.config_hash("dwi"),
         **acceptance(cohort.root),
     }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -99,12 +100,26 @@ def jobs(
 
 def command(job: Job) -> str:
     """Command line that makes the record of a job."""
-    parts = ["strokerepro run", job.recipe.slug, f"--profile {job.recipe.profile_name}"]
-    if job.recipe.name != "main":
-        parts.append(f"--ablation {job.recipe.name}")
-    if job.data != job.recipe.data:
+    recipe = job.recipe
+    parts = ["strokerepro run", recipe.slug, f"--profile {recipe.profile_name}"]
+    if recipe.name in recipe.ablations:
+        parts.append(f"--ablation {recipe.name}")
+    elif recipe.name != "main":
+        values = recipe.settings_dict()
+        profile = f"profile {recipe.profile_name}"
+        chosen = [key for key, reason in recipe.reasons.items() if reason != profile]
+        parts += [f"--set {shlex.quote(f'{key}={_typed(values[key])}')}" for key in chosen]
+        parts.append(f"--name {shlex.quote(recipe.name)}")
+    if job.fold_file is not None:
+        parts.append(f"--fold-file {shlex.quote(str(job.fold_file))}")
+    if job.data != recipe.data:
         parts.append(f"--data {job.data} --root DIR")
     return " ".join([*parts, f"--folds {job.fold}", f"--seed {job.seed}"])
+
+
+def _typed(value: Any) -> str:
+    """A setting as it is typed after ``--set``."""
+    return ",".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
 def estimate_s(recipe: Recipe, measured: Recipe, measured_s: float) -> float:

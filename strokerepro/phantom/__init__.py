@@ -16,6 +16,7 @@ from strokerepro.phantom.config import hash_config
 from strokerepro.phantom.ctp_config import CTP
 from strokerepro.phantom.ctp_layout import ctp_plan
 from strokerepro.phantom.ctp_occlusion import SITE_TERRITORIES
+from strokerepro.phantom.ctp_ranks import RANKED
 from strokerepro.phantom.ctp_vessels import ARTERIES, SINUSES
 from strokerepro.phantom.dwi_config import DWI
 from strokerepro.phantom.dwi_layout import dwi_plan
@@ -27,7 +28,6 @@ from strokerepro.phantom.writing import CohortPlan, verify_hashes, write_cohort
 
 __all__ = [
     "KINDS",
-    "PHANTOM_VERSION",
     "VERSIONS",
     "cohort_cache_dir",
     "config_hash",
@@ -36,8 +36,7 @@ __all__ = [
 ]
 
 # Raise a kind's number together with any change that alters one of its voxels; records carry it.
-VERSIONS = {"dwi": "2", "ctp": "1"}
-PHANTOM_VERSION = VERSIONS["dwi"]
+VERSIONS = {"dwi": "2", "ctp": "2"}
 
 _CONFIGS: dict[str, Any] = {"dwi": DWI, "ctp": CTP}
 _TABLES = {
@@ -56,6 +55,7 @@ _TABLES = {
         "arteries": ARTERIES,
         "sinuses": SINUSES,
         "constants": CONSTANTS,
+        "ranked": RANKED,
     },
 }
 _PLANS: dict[str, Callable[..., CohortPlan]] = {"dwi": dwi_plan, "ctp": ctp_plan}

@@ -104,18 +104,22 @@ def real_cases() -> tuple[RealCase, ...]:
         )
 
 
+def patients() -> int:
+    """Number of patients of the 94 cases."""
+    return max(real.patient for real in real_cases())
+
+
 def patient_of(case: int) -> int:
     """Number of the patient of a case; case 95 is the first of another 63 patients."""
     table = real_cases()
     cycle, row = divmod(case - 1, len(table))
-    patients = max(real.patient for real in table)
-    return table[row].patient + cycle * patients
+    return table[row].patient + cycle * patients()
 
 
 def cases_of(patient: int) -> tuple[int, ...]:
     """Numbers of the cases, that is slabs, of a patient, the lowest slab first."""
     table = real_cases()
-    cycle, index = divmod(patient - 1, max(real.patient for real in table))
+    cycle, index = divmod(patient - 1, patients())
     return tuple(
         cycle * len(table) + row + 1 for row, real in enumerate(table) if real.patient == index + 1
     )

@@ -141,13 +141,13 @@ class FateConfig:
     """Which tissue is dead when the DWI is made; CTP does not see these draws."""
 
     threshold: Annotated[Pair, Knob("relative flow, median; SD of the logarithm", "fit-ctp")] = (
-        0.285,
-        0.50,
+        0.28,
+        0.65,
     )
     threshold_per_h: Annotated[float, Knob("1/h, rise with the time since onset", "A")] = 0.05
     threshold_at_h: Annotated[float, Knob("h since onset of the stated threshold", "A")] = 3.0
     vulnerability: Annotated[Triple, Knob("log amplitude; weights fine, coarse", "fit-ctp")] = (
-        1.25,
+        1.7,
         0.8,
         0.6,
     )

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
-from scipy.special import expit
+from scipy.special import expit, ndtri
 
 from strokerepro.phantom.atlas import Atlas
 from strokerepro.phantom.ctp_chronic import (
@@ -22,6 +22,7 @@ from strokerepro.phantom.ctp_chronic import (
 )
 from strokerepro.phantom.ctp_config import FateConfig, TimingConfig
 from strokerepro.phantom.ctp_occlusion import Occlusion, Supply
+from strokerepro.phantom.ctp_ranks import Ranks
 from strokerepro.phantom.ctp_supply import nearest_mm, others
 from strokerepro.phantom.lattice import FloatArray, Lattice
 from strokerepro.phantom.lesions import Lesion, Roughness, lesion_coverage
@@ -124,6 +125,7 @@ class Fate:
 
 def draw_fate(
     rng: np.random.Generator,
+    ranks: Ranks,
     occlusion: Occlusion,
     timing: Timing,
     atlas: Atlas,
@@ -132,7 +134,7 @@ def draw_fate(
     """Draw the fate of the tissue beyond one occlusion."""
     median, log_sd = config.threshold
     rise = 1.0 + config.threshold_per_h * (timing.onset_h - config.threshold_at_h)
-    log_threshold = np.log(median * rise) + rng.normal(0.0, log_sd) + timing.growth
+    log_threshold = np.log(median * rise) + log_sd * ndtri(ranks["threshold"]) + timing.growth
     fine_mm, coarse_mm = config.vulnerability_sigma_mm
     fields = gaussian_field(rng, fine_mm), gaussian_field(rng, coarse_mm, order=1)
     nodes, parenchyma = parenchyma_nodes(atlas)

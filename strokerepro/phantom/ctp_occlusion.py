@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.special import expit
+from scipy.special import expit, ndtri
 
 from strokerepro.phantom.ctp_config import OcclusionConfig
+from strokerepro.phantom.ctp_ranks import Ranks
 from strokerepro.phantom.ctp_supply import nearest_mm, nodes_mm, on_nodes, others, supply_share
 from strokerepro.phantom.lattice import FloatArray, Lattice
 from strokerepro.phantom.random_fields import gaussian_field
@@ -131,24 +132,24 @@ class Occlusion:
         return delay
 
 
-def draw_occlusion(rng: np.random.Generator, config: OcclusionConfig) -> Occlusion:
+def draw_occlusion(rng: np.random.Generator, ranks: Ranks, config: OcclusionConfig) -> Occlusion:
     """Draw an occlusion: side, artery, collaterals and the fields that make it irregular."""
     side = 1.0 if rng.random() < 0.5 else -1.0
     names, shares = zip(*config.site_shares, strict=True)
     edges = np.cumsum(shares)
-    site = names[int(np.searchsorted(edges, rng.random() * edges[-1], side="right"))]
+    site = names[int(np.searchsorted(edges, ranks["site"] * edges[-1], side="right"))]
     territories = SITE_TERRITORIES[site] or (_M2[int(rng.random() < 0.5)],)
     # The smaller a territory, the shorter the way that collaterals have to reach into it.
     scale = config.branch_scale if site in BRANCHES else 1.0
-    margin = _margin(rng, site, territories, scale, config)
+    margin = _margin(rng, ranks, site, territories, scale, config)
     median_mm, log_sd = config.collateral_depth_mm
-    depth = scale * median_mm * np.exp(rng.normal(0.0, log_sd))
-    core_flow = float(rng.uniform(*config.core_flow))
-    delay = config.delay_s[0] * np.exp(rng.normal(0.0, config.delay_s[1]))
+    depth = scale * median_mm * np.exp(log_sd * ndtri(ranks["collateral_depth"]))
+    core_flow = _within(config.core_flow, ranks["core_flow"])
+    delay = config.delay_s[0] * np.exp(config.delay_s[1] * ndtri(ranks["delay"]))
     fine_mm, coarse_mm = config.flow_noise_sigma_mm
     flow_noise = gaussian_field(rng, fine_mm), gaussian_field(rng, coarse_mm, order=1)
     delay_noise = gaussian_field(rng, config.delay_noise[1], order=1)
-    is_reperfused = rng.random() < config.reperfusion_share
+    is_reperfused = ranks["reperfusion"] < config.reperfusion_share
     reperfused = (
         gaussian_field(rng, config.reperfusion_field[0], order=1) if is_reperfused else None
     )
@@ -167,8 +168,14 @@ def draw_occlusion(rng: np.random.Generator, config: OcclusionConfig) -> Occlusi
     )
 
 
+def _within(limits: tuple[float, float], rank: float) -> float:
+    low, high = limits
+    return low + rank * (high - low)
+
+
 def _margin(
     rng: np.random.Generator,
+    ranks: Ranks,
     site: str,
     territories: tuple[str, ...],
     scale: float,
@@ -179,12 +186,13 @@ def _margin(
     amplitude, sigma_mm = config.border_noise
     noise = gaussian_field(rng, sigma_mm, order=1).at(nodes)
     margin = nearest_mm(others(territories)) - nearest_mm(territories)
-    margin = margin + amplitude * noise - scale * rng.uniform(*config.retreat_mm)
+    margin = margin + amplitude * noise - scale * _within(config.retreat_mm, ranks["retreat"])
     if site == "M3":
         points = FEEDING_POINTS[territories[0]]
         branch = np.asarray(points[int(rng.integers(len(points)))])
         folded = np.abs(nodes[0]), nodes[1], nodes[2]
         offset = [axis - place for axis, place in zip(folded, branch, strict=True)]
         distance = np.sqrt(offset[0] ** 2 + offset[1] ** 2 + offset[2] ** 2)
-        margin = np.minimum(margin, rng.uniform(*config.branch_radius_mm) - distance)
+        radius_mm = _within(config.branch_radius_mm, ranks["branch_radius"])
+        margin = np.minimum(margin, radius_mm - distance)
     return np.asarray(margin)

@@ -8,11 +8,13 @@ import numpy as np
 
 from strokerepro.phantom.anatomy import Subject, draw_subject
 from strokerepro.phantom.atlas import Atlas
+from strokerepro.phantom.ctp_acquisition import patients
 from strokerepro.phantom.ctp_chronic import Chronic, draw_chronic
 from strokerepro.phantom.ctp_config import CtpConfig
 from strokerepro.phantom.ctp_fate import Fate, Timing, draw_fate, draw_timing
 from strokerepro.phantom.ctp_head import Head, draw_head
 from strokerepro.phantom.ctp_occlusion import Occlusion, draw_occlusion
+from strokerepro.phantom.ctp_ranks import draw_ranks
 from strokerepro.phantom.ctp_rest import Rest, draw_rest
 from strokerepro.phantom.perfusion.arterial_input import ArterialInput, draw_arterial_input
 from strokerepro.phantom.random_fields import component_rng
@@ -83,6 +85,8 @@ def draw_stroke(
         component_rng(seed, "ctp", patient.number, component, attempt)
         for component in ("occlusion", "fate")
     )
-    occlusion = draw_occlusion(occlusion_rng, config.occlusion)
-    fate = draw_fate(fate_rng, occlusion, patient.timing, atlas, config.fate)
+    cohort, index = divmod(patient.number - 1, patients())
+    ranks = draw_ranks(index, patients(), seed=seed, cohort=cohort, attempt=attempt)
+    occlusion = draw_occlusion(occlusion_rng, ranks, config.occlusion)
+    fate = draw_fate(fate_rng, ranks, occlusion, patient.timing, atlas, config.fate)
     return Stroke(occlusion, fate, attempt)

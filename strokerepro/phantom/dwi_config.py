@@ -1,4 +1,4 @@
-"""Knobs of the diffusion-weighted phantom; frozen, see ``PHANTOM_VERSION``."""
+"""Knobs of the diffusion-weighted phantom; frozen, see ``VERSIONS``."""
 
 from __future__ import annotations
 

@@ -35,6 +35,7 @@ _COMPONENT_NUMBERS = {
     "arterial": 17,
     "maps": 18,
     "diffusion": 19,
+    "ranks": 20,
 }
 
 

@@ -17,7 +17,7 @@ from strokerepro.phantom.dwi_config import DWI
 # all records anew, and only then put the new hash here.
 GOLDEN = {
     "dwi": ("2", "c449decf6a05778ec7bc01a1fd54655c805a7683b05188583f0ef1d675c88349"),
-    "ctp": ("1", "0e530cf0d2622fff37149bb56fcf706d8264c00c68c039e53e21d95c602aee91"),
+    "ctp": ("2", "7e88ecf5f67682914693841824909eaf0fd0abdc669281791e97434619f760b4"),
 }
 
 

@@ -12,6 +12,7 @@ from strokerepro.phantom.atlas import Atlas
 from strokerepro.phantom.ctp_config import CTP
 from strokerepro.phantom.ctp_fate import Timing, draw_fate, draw_label, draw_timing
 from strokerepro.phantom.ctp_occlusion import Supply, draw_occlusion
+from strokerepro.phantom.ctp_ranks import RANKED
 from strokerepro.phantom.lattice import FloatArray
 
 PLAIN = replace(
@@ -22,12 +23,13 @@ PLAIN = replace(
     tissue_margin=(0.0, 0.0),
 )
 AT_THREE_HOURS = Timing(onset_h=3.0, gap_h=0.65, growth=0.0, shift_sd_mm=2.0)
+MIDDLE = dict.fromkeys(RANKED, 0.5)
 GREY = np.array([[1.0], [0.0], [0.0]])
 
 
 def _margin(flow: float, severity: float, atlas: Atlas, timing: Timing = AT_THREE_HOURS) -> float:
     rng = np.random.default_rng(0)
-    fate = draw_fate(rng, draw_occlusion(rng, CTP.occlusion), timing, atlas, PLAIN)
+    fate = draw_fate(rng, MIDDLE, draw_occlusion(rng, MIDDLE, CTP.occlusion), timing, atlas, PLAIN)
     supply = Supply(np.array([severity]), np.array([flow]))
     return float(fate.margin(np.array([[40.0], [0.0], [10.0]]), GREY, supply)[0])
 
@@ -92,9 +94,9 @@ def test_the_label_counts_tissue_and_not_the_fluid_between() -> None:
 def test_satellites_lie_in_the_occluded_territory(atlas: Atlas) -> None:
     """Fragments lodge on the side of the clot."""
     rng = np.random.default_rng(4)
-    occlusion = draw_occlusion(rng, CTP.occlusion)
+    occlusion = draw_occlusion(rng, MIDDLE, CTP.occlusion)
     many = replace(CTP.fate, satellites=20.0)
-    fate = draw_fate(rng, occlusion, AT_THREE_HOURS, atlas, many)
+    fate = draw_fate(rng, MIDDLE, occlusion, AT_THREE_HOURS, atlas, many)
     assert len(fate.satellites) > 8
     assert all(occlusion.side * lesion.centre_mm[0] > 0 for lesion in fate.satellites)
     centres = np.stack([lesion.centre_mm for lesion in fate.satellites], axis=1)

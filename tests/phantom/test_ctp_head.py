@@ -16,11 +16,13 @@ from strokerepro.phantom.ctp_config import CTP
 from strokerepro.phantom.ctp_head import draw_head, load_air
 from strokerepro.phantom.ctp_occlusion import draw_occlusion
 from strokerepro.phantom.ctp_places import enlarge, slice_places
+from strokerepro.phantom.ctp_ranks import RANKED
 from strokerepro.phantom.ctp_vessels import vessel_enhancement, vessel_shares
 from strokerepro.phantom.lattice import FloatArray
 from strokerepro.phantom.perfusion.arterial_input import draw_arterial_input
 from strokerepro.phantom.perfusion.tissue_curves import CurveTable
 
+MIDDLE = dict.fromkeys(RANKED, 0.5)
 NO_CUPPING = replace(CTP.head, cupping=(0.0, 6.0))
 
 
@@ -95,7 +97,7 @@ def table() -> CurveTable:
 def test_vessels_peak_in_their_order(table: CurveTable) -> None:
     """Open arteries first, then veins, and beyond the clot late and weak."""
     m1 = replace(CTP.occlusion, site_shares=(("M1", 1.0),), delay_s=(6.0, 0.0))
-    occlusion = draw_occlusion(np.random.default_rng(0), m1)
+    occlusion = draw_occlusion(np.random.default_rng(0), MIDDLE, m1)
     side = occlusion.side
     points = np.array([[-25.0 * side, 4.0, -16.0], [25.0 * side, 4.0, -16.0], [0.0, 0.0, 74.0]]).T
     shares = vessel_shares(points, occlusion, 2.0, CTP.vessels)
@@ -112,6 +114,6 @@ def test_vessels_peak_in_their_order(table: CurveTable) -> None:
 
 def test_far_from_all_vessels_there_is_no_blood() -> None:
     """Deep white matter holds no large vessel."""
-    occlusion = draw_occlusion(np.random.default_rng(0), CTP.occlusion)
+    occlusion = draw_occlusion(np.random.default_rng(0), MIDDLE, CTP.occlusion)
     shares = vessel_shares(np.array([[26.0], [-20.0], [32.0]]), occlusion, 4.0, CTP.vessels)
     assert shares.total[0] == 0.0

@@ -10,6 +10,7 @@ import pytest
 
 from strokerepro.phantom.ctp_config import CTP
 from strokerepro.phantom.ctp_occlusion import Occlusion, draw_occlusion
+from strokerepro.phantom.ctp_ranks import RANKED
 from strokerepro.phantom.ctp_rest import draw_rest, perfused
 from strokerepro.phantom.ctp_supply import supply_share, watershed
 from strokerepro.phantom.lattice import FloatArray
@@ -17,6 +18,7 @@ from strokerepro.phantom.lattice import FloatArray
 INSULA = np.array([[44.0], [4.0], [2.0]])
 BRANCH_TERRITORY = np.array([[50.0], [2.0], [30.0]])
 OCCIPITAL = np.array([[12.0], [-85.0], [5.0]])
+MIDDLE = dict.fromkeys(RANKED, 0.5)
 QUIET = replace(
     CTP.occlusion,
     site_shares=(("M1", 1.0),),
@@ -32,7 +34,7 @@ QUIET = replace(
 
 
 def _draw(seed: int, **changes: Any) -> Occlusion:
-    return draw_occlusion(np.random.default_rng(seed), replace(QUIET, **changes))
+    return draw_occlusion(np.random.default_rng(seed), MIDDLE, replace(QUIET, **changes))
 
 
 def _both_sides(point: FloatArray, side: float) -> tuple[FloatArray, FloatArray]:
@@ -90,10 +92,30 @@ def test_a_branch_occlusion_is_smaller_than_that_of_the_trunk() -> None:
     assert totals == sorted(totals, reverse=True)
 
 
+@pytest.mark.parametrize(
+    ("rank", "site"), [(0.0, "M1"), (0.29, "M1-distal"), (0.31, "ACA"), (0.999, "ACA")]
+)
+def test_the_rank_picks_the_artery_by_cumulated_shares(rank: float, site: str) -> None:
+    """Shares of 0.2, 0.1 and 0.7: below 0.2 the first, from 0.3 on the third."""
+    shares = (("M1", 0.2), ("M1-distal", 0.1), ("ACA", 0.7))
+    config = replace(QUIET, site_shares=shares)
+    ranks = {**MIDDLE, "site": rank}
+    assert draw_occlusion(np.random.default_rng(0), ranks, config).site == site
+
+
+@pytest.mark.parametrize(("rank", "sds"), [(0.5, 0.0), (0.8413447, 1.0), (0.0227501, -2.0)])
+def test_the_rank_of_the_delay_is_a_quantile_of_its_normal(rank: float, sds: float) -> None:
+    """The median at one half, a standard deviation above it at 84 %."""
+    config = replace(QUIET, delay_s=(6.0, 0.4))
+    ranks = {**MIDDLE, "delay": rank}
+    delay_s = draw_occlusion(np.random.default_rng(0), ranks, config).delay_s
+    assert delay_s == pytest.approx(6.0 * np.exp(0.4 * sds), rel=1e-5)
+
+
 def test_reperfused_tissue_has_flow_again_at_ctp_but_not_for_its_fate() -> None:
     """Reperfusion everywhere: flow at CTP above rest, while the flow that decides fate is low."""
     config = replace(QUIET, reperfusion_share=1.0, reperfusion_field=(15.0, -99.0, 0.2))
-    occlusion = draw_occlusion(np.random.default_rng(3), config)
+    occlusion = draw_occlusion(np.random.default_rng(3), MIDDLE, config)
     points, _ = _both_sides(BRANCH_TERRITORY, occlusion.side)
     rest = draw_rest(np.random.default_rng(0), replace(CTP.rest, stenosis_share=0.0))
     tissue, zero, one = np.array([[1.0], [0.0], [0.0]]), np.zeros(1), np.ones(1)

@@ -20,7 +20,7 @@ from strokerepro.phantom.dwi_acquisition import draw_acquisition
 from strokerepro.phantom.dwi_config import DWI
 from strokerepro.phantom.writing import array_sha256
 
-# With another value here PHANTOM_VERSION must be another one too.
+# With another value here the version of `dwi` must be another one too.
 PINNED = {"numpy": "2.4.6", "scipy": "1.17.1", "nilearn": "0.14.1"}
 GOLDEN: dict[str, tuple[str, float, float]] = {
     "dwi": ("bbd51d308fdda570", 52.4048, 117.924),
