@@ -38,30 +38,42 @@ def test_a_steady_rise_has_no_roughness_and_a_zigzag_has() -> None:
     assert roughness(curve("main", ROUGH), "val/dice") == pytest.approx(0.2 * np.sqrt(2))
 
 
+def folds(*pairs: tuple[Sequence[float], Sequence[float]]) -> list[RunRecord]:
+    """Curves of ``main`` and ``bn``, one pair a fold."""
+    return [
+        curve(name, values, fold)
+        for fold, pair in enumerate(pairs)
+        for name, values in zip(("main", "bn"), pair, strict=True)
+    ]
+
+
+STEADIER, ROUGHER = (SMOOTH, ROUGH), (ROUGH, SMOOTH)
+
+
 @pytest.mark.parametrize(
-    ("other_fold", "expected"),
-    [((SMOOTH, ROUGH), "confirmed"), ((ROUGH, SMOOTH), "not confirmed")],
+    ("pairs", "expected"),
+    [
+        ([STEADIER, STEADIER, STEADIER], "confirmed"),
+        ([ROUGHER, ROUGHER, ROUGHER], "opposite"),
+        ([STEADIER, STEADIER, ROUGHER], "not confirmed"),
+        ([STEADIER, STEADIER], "not confirmed"),
+        ([ROUGHER], "not confirmed"),
+    ],
 )
-def test_a_curve_is_steadier_if_it_is_in_every_fold(
-    other_fold: tuple[list[float], list[float]], expected: str
+def test_a_curve_is_steadier_if_it_is_in_each_of_three_folds_at_least(
+    pairs: list[tuple[list[float], list[float]]], expected: str
 ) -> None:
-    """One fold of two is not enough; a fold that only one of them has does not count."""
-    found, evidence = judged(
-        CurveSteadier("main", "bn", "val/dice"),
-        curve("main", SMOOTH), curve("bn", ROUGH),
-        curve("main", other_fold[0], 1), curve("bn", other_fold[1], 1),
-        curve("main", ROUGH, 2),
-    )  # fmt: skip
+    """One fold of three that differs is enough to doubt, and two folds are too few to say."""
+    found, _ = judged(CurveSteadier("main", "bn", "val/dice"), *folds(*pairs))
     assert found == expected
-    assert "of 2 folds" in evidence
 
 
-def test_a_rougher_curve_is_the_opposite() -> None:
-    """In every fold the other way round."""
-    found, _ = judged(
-        CurveSteadier("main", "bn", "val/dice"), curve("main", ROUGH), curve("bn", SMOOTH)
-    )
-    assert found == "opposite"
+def test_a_fold_that_only_one_experiment_has_does_not_count() -> None:
+    """Three folds in common, a fourth without its counterpart."""
+    records = [*folds(STEADIER, STEADIER, STEADIER), curve("main", ROUGH, 3)]
+    found, evidence = judged(CurveSteadier("main", "bn", "val/dice"), *records)
+    assert found == "confirmed"
+    assert "of 3 folds" in evidence
 
 
 def test_curves_that_cannot_be_compared_say_why() -> None:

@@ -16,25 +16,26 @@
 # **Paper.** {cite:t}`liu2018ctpgan`. The text that we worked from names neither volume nor pages nor DOI: look them up before
 # you cite it.
 #
-# **Status.** Every number of ours on this page comes from *simulated* patients (`phantom_ctp`). The paper's images,
+# **Status.** Every score of ours on this page comes from *simulated* patients (`phantom_ctp`); one table, on folds, counts the slabs of the real file list. The paper's images,
 # ISLES 2018, are not part of this project, and the diffusion images that its generator learns from were in the first
 # release of June 2018 alone; {doc}`data` says more. A phantom can show whether a mechanism works as described. It cannot
-# confirm a score.
+# confirm a score. We worked from the text and the captions of the paper; its figures were not available to us, and what only they show
+# may contradict a choice of ours.
 #
 # [Open this chapter in Colab](https://colab.research.google.com/github/strokerepro/strokerepro/blob/main/book/ctp_gan.ipynb)
 #
 # :::{admonition} Questions this chapter answers
 # :class: tip
-# - Four stages, each better than the last, and each changes several things at once: which of them helps?
+# - From the second stage to the fourth the Dice rises, and each step changes several things at once: which of them helps?
 # - What does a network learn that minimises the loss exactly as it is printed?
 # - Can a discriminator work whose last layer is normalised? And does a weight of 0.002 weigh anything?
 #
-# Reading takes forty-five minutes, and training everything anew about half an hour on two CPU cores.
+# Reading takes forty-five minutes. Training everything anew takes the minutes of the table under *Training*, on two CPU cores at once half of them.
 # :::
 
 # %% tags=["parameters"]
 profile: str = "quick"  # smoke, quick, full or paper
-data: str = "phantom"  # or isles2018, with root
+data: str = "phantom"  # or isles2018 of June 2018, with root
 root: str = ""
 results_dir: str = (
     ""  # your own records; the committed ones are used otherwise
@@ -83,7 +84,7 @@ options |= {"train": train, "folds": chosen_folds}
 # %% [markdown]
 # ## The paper's claims
 #
-# The paper has one row of four numbers. What it says of their causes we put as predictions about numbers, before looking at
+# The paper has one table of four numbers. What it says of their causes we put as predictions about numbers, before looking at
 # ours; *implied* marks what it does not say but relies on. All are judged at the end of the chapter.
 
 # %% tags=["nbval-check-output"]
@@ -95,7 +96,7 @@ display(report.TextTable(claims))
 #
 # :::{div} paper-says
 # **Sec. 2.1.** 63 patients with 94 slabs to train on, 40 with 62 to test. Each training case has a CT, a series of CT scans while
-# a contrast agent passes, four maps calculated from it, a diffusion image (DWI) and the lesion drawn on that. Slices have 256 x 256 pixels
+# a contrast agent passes, four maps calculated from it, a diffusion image (DWI) and the mask of the lesion. Slices have 256 x 256 pixels
 # of 1 x 1 mm; most cases have two, so the network works slice by slice.
 #
 # **Abstract, Sec. 1.** The maps alone are not enough. On the DWI segmentation works; so we synthesise it from the CT, and
@@ -103,7 +104,7 @@ display(report.TextTable(claims))
 # :::
 #
 # Ours are simulated in the geometry of the real files, whose pixels have 0.80 to 1.04 mm ({doc}`data`). Compare the DWI with the others:
-# it is the only image on which the border of the lesion can be seen, and no test case has it.
+# it is the only image on which the border of the lesion can be seen, the mask was drawn on it {cite:p}`clerigues2019core`, and no test case of the challenge has it.
 
 # %%
 examples = load_arrays(bundled("results") / "phantom_ctp" / "examples.npz")
@@ -202,7 +203,7 @@ print(f"kept for the way back by one U-Net, batch of 6: {gib:.1f} GiB")
 
 # %% [markdown]
 # The maxout head costs 130 parameters, two maps of 64 weights and a bias. Both networks, their gradients and what a batch of six leaves behind fit into the
-# 11 GB of the paper's card. On the way up an output sees more than the lowest level does, and the generator and the segmentor one after the other see the whole slice.
+# 11 GB of the paper's card. On the way up an output sees more than the lowest level does, and the generator and the segmentor one after the other see twice as far; group normalisation, whose statistics are of the whole slice, ties every output to all of it anyway.
 #
 # Does group normalisation really not depend on the batch? Below, the logits of one slice, alone and together with others: how far does the
 # largest of them move, while the network is training?
@@ -304,9 +305,9 @@ pd.DataFrame(table).T
 # $$\frac1N\sum_n\Big(\gamma\,\frac{x_n-\bar x}{\sigma}+\beta\Big)=\beta$$
 #
 # With the ReLU (second row) black is as white, and any noise scores nearly the same. We leave the last convolution raw; `gn_relu_linear` keeps
-# all five normalisations and adds a layer. The chapter's smaller images get one convolution less.
+# all five normalisations and adds a layer. The smaller images of `quick` get one convolution less.
 #
-# A score sees 125 pixels, half of the slice. Click on a dot, or move the slider. The blue edge is what no score ever sees: strides leave a rest of three rows and columns.
+# Each patch score sees a square of 125 pixels, half of the side; their mean is the score of the image. Click on a dot, or move the slider. The blue edge is what no score ever sees: strides leave a rest of three rows and columns.
 
 # %%
 from scipy import ndimage
@@ -391,8 +392,8 @@ for kind in ("ce", "dice", "gdl", "bce_log_dice", "ce_log_gdc"):
 pd.DataFrame(table).T.map("{:.2f}".format)
 
 # %% [markdown]
-# At first the cross-entropy pulls at the background above all, for that is where the pixels are; with a Dice term the lesion pulls harder. Between the plain and the generalised coefficient the *ratio* hardly differs, so that the paper's reason does not show here.
-# The last column does differ: without a lesion the plain one is zero, and its logarithm is cut off at a large constant without a gradient. A batch of six slices is rarely without any, so such jumps are rare; whether Eq. 4 is
+# At first the cross-entropy pulls at the background above all, for that is where the pixels are; with a Dice term the lesion pulls harder. Between the plain and the generalised coefficient the *ratio* hardly differs, so that on these made-up logits the paper's reason does not show; its gradients in training were not published, and ours are not logged.
+# The last column does differ: without a lesion the plain one is zero, and its logarithm is cut off at a large constant without a gradient. How often a batch has none depends on the cohort; whether Eq. 4 is
 # "not stable" for another reason is an experiment (`loss_bce_log_dice`).
 #
 # ### Least squares for the two opponents
@@ -420,7 +421,7 @@ titles["y_title"] = "pull on the generator"
 figures.line_chart(lines, **titles)
 
 # %% [markdown]
-# The logarithm pulls at most with one and stops as soon as an image passes for real. Least squares pulls the harder the further a score is from 1, on *both* sides, so that images which the discriminator finds too
+# The logarithm (in its usual, non-saturating form) pulls at most with one and fades as an image passes for real. Least squares pulls the harder the further a score is from 1, on *both* sides, so that images which the discriminator finds too
 # good are pulled back as well. Whether that is more stable is an experiment (`gan_log`).
 #
 # ### Does a weight of 0.002 weigh anything?
@@ -581,9 +582,9 @@ else:
 #
 # ### Table 1: four stages
 #
-# The paper's numbers are means over the validation folds, ours are per slab at the original resolution and out of fold. First: the real DWI. Second: the four maps. Third: DWI by a GAN, and the fifth channel. Fourth: group
-# normalisation and maxout as well (and self-attention *etc.*, which we leave out). A stage with fewer cases was trained on fewer folds. A case without a lesion would have no Dice, and one with an empty prediction has a Dice of zero; *undefined* counts
-# those left out. Below are the means of each fold.
+# The paper's numbers are means over the validation folds, ours are per slab at the original resolution and out of fold, on the folds that all stages were trained on. On this phantom the maps know more of the lesion than real ones do ({doc}`data`), so the gap to close is smaller. First: the real DWI. Second: the four maps. Third: DWI by a GAN, and the fifth channel. Fourth: group
+# normalisation and maxout as well (and self-attention *etc.*, which we leave out). A case without a lesion would have no Dice, and one with an empty prediction has a Dice of zero; *undefined* counts
+# those left out. Below are the means of each fold, of all folds there are.
 
 # %%
 METRICS = {"dice": "Dice"}
@@ -593,11 +594,13 @@ published = printed.rename_axis("method").rename("value").reset_index()
 published["metric"] = "Dice"
 methods = {f"{run}/segmentation": stage for run, stage in STAGES.items()}
 their_data = "ISLES 2018, n = 94"
+staged = rows[rows["method"].isin(methods)]
+folds = staged.groupby("method")["fold"].agg(set)
+common = staged["fold"].isin(set.intersection(*folds) if len(folds) else ())
 both = report.beside_paper(
-    rows, published, methods, METRICS, their_data, keep_missing=True
+    staged[common], published, methods, METRICS, their_data, keep_missing=True
 )
 display(figures.paper_vs_ours(both), report.side_by_side(both))
-staged = rows[rows["method"].isin(methods)]
 if len(staged):
     by_fold = staged.pivot_table("dice", "method", "fold").round(3)
     by_fold = by_fold.rename(index=methods).add_prefix("fold ")
@@ -609,7 +612,7 @@ if len(staged):
 # ### Which change did it?
 #
 # Stage 3 adds a GAN *and* a channel, stage 4 several things at once. So the paper cannot say what helped. Each line below is one step on the same test cases: the published ones, and in between every single factor, *alone* (added to the earlier stage) and *given* the others (added
-# last). If the two differ, the factors do not simply add up. Holm's correction is over all lines that have numbers. Below the table, what they show, in words.
+# last). If the two differ by more than their intervals allow, the factors do not simply add up. Each line compares two trainings, of whose luck no test over cases knows: differences of a size that another seed would change as well (`--seed 1`) are none. Holm's correction is over all lines that have numbers. Below the table, what they show, in words.
 
 # %%
 steps = []
@@ -653,7 +656,7 @@ else:
 # %% [markdown]
 # ### How good is the generated image?
 #
-# The paper shows one example and no number. Inside the brain: peak signal-to-noise ratio, structural similarity {cite:p}`wang2004ssim`, and what matters here, the brightness of the lesion relative to the rest of the brain, in the generated and in the
+# The paper has one example (Fig. 8) and no number of its quality in the text. Inside the brain: peak signal-to-noise ratio, structural similarity {cite:p}`wang2004ssim`, and what matters here, the brightness of the lesion relative to the rest of the brain, in the generated and in the
 # real image. Below, whether cases whose lesion stands out in the generated image are segmented better.
 
 # %%
@@ -685,7 +688,7 @@ else:
 # **Sec. 1.** In the literature more often an optimal threshold is used, like rCBF < 30 % within delay > 3 s {cite:p}`yu2016core`. **Abstract.** Better than traditional methods using perfusion parameters.
 # :::
 #
-# No number is given for such a method. Below are three rules on the same cases; and the *oracle*: what the segmentor makes of the real DWI, though it was trained on generated ones only.
+# No number is given for such a method. Below are three rules on the same cases, the first being that one; rCBF < 30 % alone is the rule for the core, and Tmax > 6 s marks all threatened tissue. And the *oracle*: what the segmentor makes of the real DWI, though it was trained on generated ones only.
 
 # %%
 RULES = ("rcbf30_delay3", "rcbf30", "tmax6")
@@ -707,13 +710,14 @@ report.contrast_words(recipe, rows, items, data)
 # %% [markdown]
 # ### Is group normalisation steadier? (Fig. 7)
 #
-# The Dice of the test cases after each epoch, on the network's grid, of the first fold. *Roughness* is the standard deviation of the change from one validation to the next: less is steadier. Only the pair `stage3_gan`, `stage3_gn` differs in the normalisation alone; batches of 2 and 16
+# The Dice of the test cases after each epoch, on the network's grid, of the first fold. *Roughness* is the standard deviation of the change from one validation to the next: less is steadier. Two pairs differ in the normalisation alone: BN and GN, without maxout and with it. The paper's figure is a mean of four folds, whose values are in no text; batches of 2 and 16
 # belong to the profile `full`.
 
 # %%
-CURVES = {"stage3_gan": "BN", "stage3_gn": "GN", "main": "GN and maxout"}
-CURVES |= {f"bn_batch{n}": f"BN, batch of {n}" for n in (2, 16)}
-CURVES |= {f"gn_batch{n}": f"GN, batch of {n}" for n in (2, 16)}
+CURVES = {"stage3_gan": "BN", "stage3_gn": "GN"}
+CURVES |= {"stage3_maxout": "BN, maxout", "main": "GN, maxout"}
+CURVES |= {f"bn_batch{n}": f"BN, maxout, batch of {n}" for n in (2, 16)}
+CURVES |= {f"gn_batch{n}": f"GN, maxout, batch of {n}" for n in (2, 16)}
 curves, steady = {}, {}
 for run, name in CURVES.items():
     for record in runs.get(run, [])[:1]:
@@ -741,7 +745,13 @@ FAMILIES = {
     "Losses of the generator (Eq. 6)": ("omega_", "gloss", "seg_", "gan_log"),
     "Discriminator": ("disc_", "alternate"),
     "Normalisation, attention": ("instance", "gn_b", "bn_b", "attention"),
-    "Inputs, augmentation, optimiser": ("pwi_", "norm_", "aug_", "rms"),
+    "Inputs, augmentation, optimiser": (
+        "pwi_",
+        "norm_",
+        "aug_",
+        "rms",
+        "with_",
+    ),
     "Split and choice of weights": ("split_", "select_"),
 }
 main = "main/segmentation"
@@ -782,7 +792,9 @@ display(report.TextTable(missing))
 # %% [markdown]
 # ## Verdicts
 #
-# A claim is *confirmed* if every prediction in it is significant in its direction (p < 0.05), or, where it predicts no difference, if the whole 95 % interval lies within the stated margin. All verdicts are about the phantom.
+# A claim is *confirmed* if every prediction in it is significant in its direction (p < 0.05), or, where it predicts no difference, if the whole 95 % interval lies within the stated margin; *opposite* if each is significant the other way round; else *not confirmed*, which refutes nothing. How steady a
+# curve is has no test: it counts if it holds in every fold, of at least three that both were trained on. All verdicts are about the phantom. With so many claims about one in twenty
+# without a true effect is significant by chance. The tables above correct for that, the verdicts do not, so that the two can differ.
 
 # %%
 on_phantom = data == "phantom"
@@ -801,7 +813,7 @@ report.Note(
 #
 # ### Two versions of the same stages
 #
-# Text and Table 1 disagree on the second and the third stage. Does it matter? Both versions, what each stage gains, and which part of the way from the maps to the real DWI it goes.
+# Text and Table 1 disagree on the second and the third stage, and the text once with itself. Does it matter? Both versions, what each stage gains, and which part of the way from the maps to the real DWI it goes.
 
 # %% tags=["nbval-check-output"]
 text = report.load_published("ctp_gan", "intext_values")["value"].tolist()
@@ -830,7 +842,7 @@ pd.DataFrame(table).T.round(4)
 # :::
 #
 # Two other papers print the challenge's leaderboard of 62 test slabs {cite:p}`clerigues2019core,liu2018msdcnn`; the author's user name is pengl1. Its Hausdorff distances are in millions of millimetres, since a failed case counts $10^8$ ({doc}`ms_dcnn` decodes
-# them): how many failed? The last column asks what the mean Dice is if those cases scored zero and are left out.
+# them): how many failed? The last columns ask what the mean Dice is if failed cases scored zero and are left out: all of them, or as many as no entry of either list avoided.
 
 # %% tags=["nbval-check-output"]
 from strokerepro.metrics import decode_sentinel
@@ -843,23 +855,37 @@ earlier = report.load_published("ms_dcnn", "table1").rename(
 later = report.load_published("core_resnet", "table2").rename(columns=names)
 for key in ("mean", "std"):
     later[f"hd_{key}_mm"] = later[f"hd_{key}_1e6"] * 1e6
-boards = {"earlier": (earlier, 0.01), "later": (later, 1e5)}
-table = {}
-for day, (board, resolution) in boards.items():
-    for row in board[board["team"] == "pengl1"].itertuples():
-        pair = row.hd_mean_mm, row.hd_std_mm
-        k = decode_sentinel(*pair, N_TEST, resolution=resolution).k
-        line = {"Dice": row.dc_mean, "failed": k}
-        line["Dice without them"] = row.dc_mean * N_TEST / (N_TEST - k)
-        table[f"{day}, place {row.rank}"] = line
-pd.DataFrame(table).T.round(3).astype({"failed": int})
+parts = []
+for day, board, unit in (("earlier", earlier, 0.01), ("later", later, 1e5)):
+    pairs = zip(board["hd_mean_mm"], board["hd_std_mm"], strict=True)
+    k = [decode_sentinel(*pair, N_TEST, resolution=unit).k for pair in pairs]
+    place = day + ", place " + board["rank"].astype(str)
+    parts.append(board.assign(failed=k, place=place))
+lists = pd.concat(parts).set_index("place")
+least = lists["failed"].min()
+total = lists["dc_mean"] * N_TEST
+lists["Dice without all failed"] = total / (N_TEST - lists["failed"])
+lists[f"Dice without {least}"] = total / (N_TEST - least)
+mine = lists[lists["team"] == "pengl1"]
+mine[["dc_mean", "failed", *lists.columns[-2:]]].round(3)
 
 # %% [markdown]
 # Second on one day and third on another, behind songt1. (The row 4 with the same name is most likely a slip: {doc}`ms_dcnn` shows that it has the scores of another user.)
 #
-# *An inference, not a fact:* the test Dice is far below that of the cross-validation, which looks like overfitting. But if the failed cases have an empty reference, where any prediction scores zero, the Dice of the others is just that of the cross-validation.
-# Which cases fail is not published.
+# *An inference, not a fact:* the test Dice is far below that of the cross-validation, which looks like overfitting. Without all failed cases it is that of the cross-validation again. But no more cases can have an empty reference than the entry with the fewest failures had; in the others nothing was
+# found, and zero is their true score. Without that many the Dice lies in between. Which cases fail is not published.
 #
+# ## Every published item
+#
+# What the paper prints, and what became of it here. *Impossible* means that what would be needed was never published.
+
+# %% tags=["nbval-check-output"]
+accounting = report.load_published("ctp_gan", "accounting")
+counts = accounting["what became of it"].value_counts()
+display(counts.rename("items").to_frame().T)
+display(report.TextTable(accounting))
+
+# %% [markdown]
 # ## Exercises
 #
 # **1. A patient's two slabs.** Run the published stages with folds by case. Which of the four would gain most?
@@ -874,7 +900,7 @@ pd.DataFrame(table).T.round(3).astype({"failed": int})
 #
 # :::{admonition} Solution
 # :class: dropdown tip
-# The lesion's logit must win against the largest of three in half of the cases. The median of the difference of a normal number and the maximum of three others is about -0.8, so a bias of that size, on the lesion's map, restores the balance. A training finds it within a few
+# The lesion's logit must win against the largest of three in half of the cases. The median of the difference of a normal number and the maximum of three others is about -0.84, so a bias of +0.84 on the lesion's map, restores the balance. A training finds it within a few
 # steps, unless the loss rewards background.
 # :::
 #
@@ -882,7 +908,7 @@ pd.DataFrame(table).T.round(3).astype({"failed": int})
 #
 # :::{admonition} Solution
 # :class: dropdown tip
-# Backwards from one pixel: s = 2(s - 1) + 5 five times gives 1, 5, 13, 29, 61, 125. For the second question `build_network("ctp_gan_discriminator").views(160)` has the answer in its last row.
+# Backwards from one pixel: s = 2(s - 1) + 5 five times gives 1, 5, 13, 29, 61, 125. For the second question `build_network("ctp_gan_discriminator").views(160)` has the answer in its last row: three, as for 256.
 # :::
 #
 # **4. Is a GAN needed?** Train with $\omega_d=0$ and with $\omega_g=\omega_d=0$. What is the "DWI" in the second case?

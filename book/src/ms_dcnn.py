@@ -18,17 +18,18 @@
 #
 # **Status.** Every number of ours on this page comes from *simulated* patients (`phantom_ctp`). The
 # paper's images, ISLES 2018, are not part of this project; {doc}`data` says where they are to be had. A
-# phantom can show whether a mechanism works as described. It cannot confirm a score.
+# phantom can show whether a mechanism works as described. It cannot confirm a score. We worked from the text and the captions of the
+# paper; its figures were not available to us, and what only they show may contradict a choice of ours.
 #
 # [Open this chapter in Colab](https://colab.research.google.com/github/strokerepro/strokerepro/blob/main/book/ms_dcnn.ipynb)
 #
 # :::{admonition} Questions this chapter answers
 # :class: tip
-# - Which network has "123 layers", when the paper draws one and describes another?
+# - Which network has "123 layers", if a unit as described has one convolution?
 # - Do a second path, unequal kernels and unequal dropout help, as the paper says without a test?
 # - How can a leaderboard be read whose mean distances are millions of millimetres?
 #
-# Reading takes forty minutes, and training everything anew about half an hour on two CPU cores.
+# Reading takes forty minutes. Training everything anew takes the minutes of the table under *Training*, on two CPU cores at once half of them.
 # :::
 
 # %% tags=["parameters"]
@@ -96,7 +97,7 @@ display(report.TextTable(claims))
 # :::{div} paper-says
 # **Sec. 2.1, 2.2.** ISLES 2018: 63 patients with 94 training volumes, 40 patients with 62 test volumes whose
 # masks stay hidden. Four maps are used: CBV, CBF and Tmax form one group, MTT the other, since
-# they play different roles in the diagnosis. The CT and the series behind the maps are left out.
+# they play different roles in the diagnosis. Of the five sequences listed, the CTP series is left out; the plain CT of the data is not mentioned.
 # :::
 #
 # Ours are simulated in the geometry of the real files; the maps are computed from a simulated series
@@ -123,7 +124,7 @@ figures.slice_viewer(
 
 # %% [markdown]
 # Tmax shows all tissue whose blood comes late, far beyond the core. CBF and CBV tell how much of it is left.
-# MTT is, by the central volume theorem, CBV over CBF, and so holds nothing that the other group lacks:
+# MTT is, by the central volume theorem, CBV over CBF. Apart from noise, clipping and the unit of each case it holds nothing that the other group lacks:
 # the paper's second path gets no new information, but a view of its own.
 #
 # ## Preprocessing: to 160 pixels and back
@@ -182,8 +183,8 @@ for eighths in (3, 4, 5, 6, 8):
 pd.DataFrame(table).T.astype({"pixels": int}).round(3)
 
 # %% [markdown]
-# The ceiling is below one wherever pixels are lost, and lower still for small lesions. It is the same for
-# all experiments of this page.
+# The ceiling is below one wherever pixels are lost. It is the same for all experiments of this page but those
+# with another input size.
 #
 # ## The method
 #
@@ -217,7 +218,7 @@ display(Markdown("```python\n" + "\n".join(lines[start:]) + "\n```"))
 # %% [markdown]
 # *Multi-scale* is not defined beyond this: kernels of two sizes, and the levels of a U-Net. Their sizes
 # are not given either. The idea is cited from GoogLeNet {cite:p}`szegedy2015googlenet`, whose parallel kernels have
-# sides of 3 and 5; we give 3 to path A and 5 to path B. They differ in this one layer of more than a hundred.
+# sides of 3 and 5; we give 3 to path A and 5 to path B. As built, the layers of the paths differ in this one alone, among more than a hundred.
 #
 # ### Dense units, and 123 layers
 #
@@ -228,7 +229,7 @@ display(Markdown("```python\n" + "\n".join(lines[start:]) + "\n```"))
 # average pooling.
 # :::
 #
-# How many convolutions is that? With one for each unit, as described and drawn, or with DenseNet-BC's two (1 x 1, then
+# How many convolutions is that? With one for each unit, as described, or with DenseNet-BC's two (1 x 1, then
 # 3 x 3); with transitions as described, or with DenseNet's convolution in them. We count all, for
 # each DenseNet that was published. To the units come the three separate convolutions (stem and head) and
 # those of the four up-sampling blocks.
@@ -253,7 +254,7 @@ print(f"DenseNet-121 itself: 1 + 2 x {sum(FAMILY['DenseNet-121'])} + 3 + 1")
 
 # %% [markdown]
 # One cell of the table is 123: the units of DenseNet-121, two convolutions each, and transitions
-# without any, as the text describes them. So the number was counted along one path, and the drawn unit stands for
+# without any, as the text describes them. So the number was counted along one path, and the unit of the text stands for
 # half of a real one. A 17th unit in the last block also gives 123, but in DenseNet's own
 # way of counting and not in the paper's list. What the built module itself says:
 
@@ -305,7 +306,7 @@ columns = ["side, px", "channels", "receptive field, px"]
 pd.DataFrame(stages, index=columns).T
 
 # %% [markdown]
-# From the third block on a unit *can* see the whole slice; by the shortcuts of the dense blocks it sees small
+# By the end of the third block a unit *can* see the whole slice; by the shortcuts of the dense blocks it sees small
 # neighbourhoods as well. The last map has 10 x 10 pixels, which may be why the side is 160: it can be halved four times without a rest.
 
 # %% tags=["nbval-check-output"]
@@ -318,7 +319,7 @@ parts |= {"head": parameters(network.head), "all": parameters(network)}
 display(pd.Series(parts, name="parameters").map("{:,}".format).to_frame())
 
 # %% [markdown]
-# Half of the weights are in the decoder, whose width is our choice: its first block joins the many maps of two dense
+# Nearly half of the weights are in the decoder, whose width is our choice: its first block joins the many maps of two dense
 # blocks. The other concern of dense networks is memory, since each unit keeps its own normalised
 # copy of all maps before it. What a step of the paper's batch of four keeps for the way back, in 32 bits, and
 # what the weights take beside it: their values, gradients, and two moments of Adam.
@@ -344,9 +345,9 @@ for name, again in (("kept", False), ("computed again", True)):
 pd.DataFrame(table).T.round().astype(int)
 
 # %% [markdown]
-# The first column counts maps alone, with the masks of the dropout, which take a byte a value on a graphics card and
+# The first column counts maps and the masks of the dropout, which take a byte a value on a graphics card and
 # four on a CPU; the weights are counted once, whatever the batch. Where a block is computed *again*, its maps exist for a moment
-# on top of the sum. A graphics card of 6 GB holds either. With `checkpointing` only the outputs of the units are kept and
+# on top of the sum. By this sum either fits on a graphics card of 6 GB; on one it was not measured for this page. With `checkpointing` only the outputs of the units are kept and
 # the rest is computed twice; the result is the same.
 #
 # ### Dropout, and an equation with p for q
@@ -414,13 +415,15 @@ for reduce, eps in (("sample", 1e-5), ("sample", 1), ("batch", 1)):
         row[f"loss, {stage}"] = f"{value.item():.3f}"
         row[f"pull, {stage}"] = f"{logits.grad[1].abs().sum().item():.1e}"
 alone = SoftDice(reduce="sample")(start[1:2], labels[1:2])
-print(f"an empty slice alone, 1 % everywhere: loss {alone.item():.4f}")
+print(
+    f"an empty slice alone, epsilon 1, 1 % everywhere: loss {alone.item():.4f}"
+)
 pd.DataFrame(table).T
 
 # %% [markdown]
 # Slice by slice with a small $\varepsilon$ an empty slice has no say at all. With $\varepsilon = 1$ it has one, at first as large as over the
-# batch; but it never grows, and the loss is dominated by slices near one. Over the batch the pull becomes more than ten times as strong
-# when the lesion is found: now false positives are all that is left to gain. This is why we
+# batch, but it does not know whether the lesion was found. Over the batch the pull becomes more than ten times as strong
+# when it is: then false positives are all that is left to gain. This is why we
 # sum over the batch; the ablation `dice_sample` asks whether it matters.
 #
 # ### The median filter
@@ -432,7 +435,8 @@ pd.DataFrame(table).T
 #
 # Neither its size nor a threshold is given. Soft or binary, before or after the threshold? For a window of an odd number of pixels it is the same: the median is above the
 # threshold exactly if more than half of the pixels are. So a filter of probabilities can be replaced by a vote of
-# pixels, which is counted by sums and much quicker. On a noisy map made of the reference of our example:
+# pixels, which is counted by sums. How much quicker that is, and what a step of the literal network takes, stands in the record of the
+# benchmarks (README). On a noisy map made of the reference of our example:
 
 # %% tags=["nbval-check-output"]
 from scipy import ndimage
@@ -467,7 +471,7 @@ pd.DataFrame(squares).T.rename_axis("pixels left of a square of")
 
 # %% [markdown]
 # No pixel differs. The smallest window removes nearly all of this noise; the larger ones mostly round off the lesion itself.
-# A filter deletes each piece that is smaller than half of its window: what it gives to precision it may take from the recall of small
+# A filter deletes each piece with fewer pixels than half of its window: what it gives to precision it may take from the recall of small
 # lesions. The order of filter and *resizing* does matter, since a window of five pixels is not the same on two grids.
 #
 # ## What the paper does not say
@@ -505,7 +509,7 @@ runs = available(recipe, **options)
 first = main[0]
 rows = report.method_rows(runs)
 on_phantom = data == "phantom"
-status = "phantom: trend only" if on_phantom else "same data"
+status = "phantom: trend only" if on_phantom else "substitute data"
 verdicts = report.judge_claims(recipe, runs, status=status)
 display(report.runs_table(runs))
 records = [record for group in runs.values() for record in group]
@@ -539,7 +543,8 @@ print(report.last_against_best(main, "val/dice"))
 # resolution, out of fold. A case without a lesion would have no Dice, and one with an empty prediction has a Dice
 # of zero and no distance: the column *undefined* counts those left out of some mean.
 #
-# Is it better than no network at all? The second cell has the two threshold rules of the clinic on the same cases, then paired
+# Is it better than no network at all? The second cell has two threshold rules of the clinic on the same cases: rCBF < 30 % for the core, and Tmax > 6 s
+# for all threatened tissue, so that a network must above all beat the first. Then paired
 # tests; last, precision minus recall of the network, case by case: the one pattern inside the paper's own row.
 
 # %%
@@ -575,7 +580,7 @@ test = report.paired_test(
 report.comparison_table([("median: precision - recall", test)])
 
 # %% [markdown]
-# Two data sets cannot be compared by their means; patterns can. What the tables say of the two claims that they decide, for this profile:
+# Two data sets cannot be compared by their means: on this phantom the maps know more of the lesion than real ones do ({doc}`data`). Patterns can. What the tables say of the two claims that they decide, for this profile:
 
 # %%
 display(Markdown(report.claim_sentences(verdicts, ["C1", "C18"])))
@@ -627,7 +632,8 @@ pd.DataFrame(spread).T.round(2).assign(data=first.data)
 
 # %% [markdown]
 # What the rule, which was never trained, shows as well is a property of the metric and not of a method: a missed rim of one pixel costs a small lesion
-# most of its overlap. The paper's claim is about the network alone:
+# most of its overlap. The paper's claim is about the network alone. (Its verdict
+# cuts at the mean size of a lesion in pixels instead of at thirds of the volume.)
 
 # %%
 dice_by_third = pd.DataFrame(spread)[["main/median"]].T
@@ -665,7 +671,8 @@ fits[["train", "test", "lost"]].round(3).assign(data=first.data)
 # %% [markdown]
 # A test over cases knows nothing of the luck of a training: all experiments have one reference, the main network of one fold. Differences of a size
 # that another seed would change as well (`--seed 1`) are none. With this in mind, the paper's motives, one by one; where an experiment has no
-# record in this profile, the sentence names it:
+# record in this profile, the sentence names it. Mind that `one_path` has half of the parameters, and that its MTT has the weak dropout and the smaller
+# kernel: it compares more than the number of paths. `one_path_wide` (profile `full`) takes out the size.
 
 # %%
 MOTIVES = {
@@ -699,9 +706,9 @@ print(report.difference_sentences(tests))
 display(Markdown(report.claim_sentences(verdicts, ["C16"])))
 
 # %% [markdown]
-# Probabilities that were resized linearly are smooth already, so that there is little noise for a filter to remove. What it can do is known beforehand from
-# the squares above: take from what is narrow, which helps precision and harms recall. Filtering on the network's grid takes more, since five pixels
-# there are more than five of the file.
+# Probabilities that were resized linearly are smooth already and should have little noise left to remove. What a filter can do is known beforehand from
+# the squares above: take from what is narrow, which should help precision and harm recall; and more so on the network's grid, where five pixels
+# are more than five of the file. The table says whether it does.
 #
 # ### What this profile leaves out
 #
@@ -717,7 +724,9 @@ display(report.TextTable(missing.assign(command=start + missing["ablation"])))
 # ## Verdicts
 #
 # A claim is *confirmed* if every prediction in it is significant in its direction (p < 0.05), or, where it predicts no difference, if the
-# whole 95 % interval lies within the stated margin. All verdicts are about the phantom.
+# whole 95 % interval lies within the stated margin; *opposite* if each is significant the other way round; else *not confirmed*, which refutes nothing. All
+# verdicts are about the phantom. With so many claims about one in twenty without a true effect is significant by chance. The tables above correct for that, the
+# verdicts do not, so that the two can differ.
 
 # %%
 table = report.verdict_table(verdicts)
@@ -732,8 +741,8 @@ display(report.TextTable(table))
 # lesions that were not detected, or many outlier points.
 # :::
 #
-# A head has no 19,000 km, and no outlier point can lie outside of the image. The challenge's program gave a case without a distance the value
-# $10^8$. If $k$ of $n$ cases carry it, and the others have a mean of $\mu$:
+# A head has no 19 km, and no outlier point can lie outside of the image. The digits suggest that a case without a distance was given the value
+# $10^8$ (an inference; the rule was not published). If $k$ of $n$ cases carry it, and the others have a mean of $\mu$:
 #
 # $$\bar h = \tfrac kn\,10^8 + \left(1-\tfrac kn\right)\mu,\qquad s \approx \left(10^8-\mu\right)\sqrt{\tfrac kn\left(1-\tfrac kn\right)}$$
 #
@@ -761,11 +770,12 @@ pd.DataFrame(solved).T
 
 # %% [markdown]
 # The two estimates agree to two hundredths of a millimetre in four rows. So the server took the population standard deviation, four
-# entries failed on exactly as many cases, and the paper's own distance is an ordinary one. Outlier points are not what made it large.
+# entries failed on exactly as many cases, and the paper's own distance is an ordinary one. Outlier points are not what made it large;
+# lesions of which nothing was found may be, since such a case has no distance.
 #
 # ### A digit and a name
 #
-# In row 3 the SD fits and the mean does not. If one digit of the mean is wrong, which one? We try all.
+# In row 3 the SD fits and the mean does not. If one digit of the mean was replaced by another, which one? We try all.
 
 # %% tags=["nbval-check-output"]
 mean, sd = entries["3 cheny11"]
@@ -867,7 +877,7 @@ display(report.TextTable(accounting))
 # :::{admonition} Solution
 # :class: dropdown tip
 # A pixel survives if 13 of 25 around it are lesion, so a slice of a lesion with fewer than 13 pixels is always lost, whatever its shape.
-# At pixels of 1 mm and slices of 5 mm that is 0.06 mL. For a profile with pixels twice as large it is four times as much.
+# At pixels of 1 mm that is at most 0.06 mL in slices of 5 mm, and 0.14 mL in slices of 12 mm. For a profile with pixels twice as large it is four times as much.
 # :::
 #
 # **4. One loss, two classes.** Write Eq. 4 for C = 2, the softmax reading. What does the second class do for an empty slice?

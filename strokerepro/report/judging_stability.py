@@ -16,6 +16,7 @@ from strokerepro.report.verdicts import Outcome
 
 _N_RESAMPLES = 2000
 _FEWEST_POINTS = 3  # two changes have a standard deviation
+_FEWEST_FOLDS = 3  # with one fold a coin would confirm half of the claims
 
 
 def roughness(record: RunRecord, curve: str) -> float:
@@ -64,7 +65,8 @@ def _(predicate: CurveSteadier, rows: pd.DataFrame, records: Records) -> tuple[O
     )  # (trainings, 2)
     steadier = pairs[:, 0] < pairs[:, 1]
     outcome: Outcome = "not confirmed"
-    if steadier.all() or not steadier.any():
+    agree = steadier.all() or not steadier.any()
+    if agree and steadier.size >= _FEWEST_FOLDS:
         outcome = "confirmed" if steadier.all() else "opposite"
     first, second = pairs.mean(axis=0)
     return outcome, (
