@@ -40,7 +40,7 @@ class ToyMethod:
         self, prediction: Prediction, prepared: SimpleNamespace, settings: Any
     ) -> list[dict[str, Any]]:
         share = 1.0 / float(prepared.label.sum())
-        return [{"output": "out", "dice": share, "grid_dice": np.full((2, 3), share)}]
+        return [{"output": "out", "dice": share, "hd_mm": 1.0, "grid_dice": np.full((2, 3), share)}]
 
 
 class ToyTrained:
@@ -72,6 +72,7 @@ def evaluated(recipe: Recipe) -> Any:
 def test_scores_over_a_grid_are_stacked_by_test_case_and_leave_the_rows() -> None:
     """Rows stay small; the grid of test case 2 is 1/3 everywhere, that of case 3 is 1/4."""
     result = evaluated(toy_recipe(scored_splits=("test",)))
+    assert [row["hd_mm"] for row in result.rows] == [1.0, 1.0]  # whole cases keep theirs
     assert result.arrays["out/grid_dice"].shape == (2, 2, 3)
     np.testing.assert_allclose(result.arrays["out/grid_dice"][:, 0, 0], [1 / 3, 1 / 4])
     assert all("grid_dice" not in row for row in result.rows)
@@ -191,6 +192,7 @@ def test_only_the_tested_part_of_a_case_is_scored() -> None:
         tested=first_slice,  # type: ignore[arg-type]
     )
     assert [row["case_id"] for row in found.rows] == ["case_2"]
+    assert np.isnan(found.rows[0]["hd_mm"])  # a part has no distance through slices
     assert found.arrays["best/truth"].shape == (1, 4, 4)
 
 

@@ -51,6 +51,8 @@ def test_every_slice_is_tested_once_and_trained_on_else() -> None:
         train, test = (slices_of(part) for part in slice_parts(a_case(), fold, 4, seed=0))
         assert sorted(train + test) == list(range(DEPTH))
         assert train == sorted(train)
+        parts = slice_parts(a_case(), fold, 4, seed=0)
+        assert [part and list(part.file_slices) for part in parts] == [train, test]
         assert test == np.flatnonzero(slice_folds(DEPTH, 4, 0, "case_7") == fold).tolist()
         tested += test
     assert sorted(tested) == list(range(DEPTH))

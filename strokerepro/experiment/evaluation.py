@@ -15,6 +15,11 @@ from strokerepro.papers.base import Recipe
 from strokerepro.papers.method import Prediction, Trained
 from strokerepro.preprocess import PreparedCase
 
+#: Scores that need a whole case: distances through its slices, and counts of its components.
+_OF_WHOLE_CASES = (
+    *("hd_mm", "hd95_mm", "assd_mm"),
+    *("n_fp", "n_fn", "n_tp", "size_fp_px", "size_fn_px", "size_truth_px", "detected"),
+)
 #: Slices kept of each shown case, around the one with most lesion.
 _SHOWN_SLICES = 9
 #: Voxels of images that a method made, kept of a shown case: noise does not compress.
@@ -61,6 +66,7 @@ def evaluate(
         Device and precision.
     tested
         Which part of a prepared test case is tested, if any: all of it unless slices are split.
+        Scores that a part of a case does not have are NaN.
 
     Returns
     -------
@@ -84,6 +90,8 @@ def evaluate(
             result.notes += [f"{prepared.case_id}: {note}" for note in prepared.notes]
             rows = _rows(recipe, prediction, prepared, "test")
             for row in rows:
+                if prepared is not whole:
+                    row |= {key: np.nan for key in _OF_WHOLE_CASES if key in row}
                 _set_arrays_aside(row, per_case)
             result.rows += rows
             result.arrays |= _kept_masks(recipe, prediction, prepared)

@@ -3,7 +3,7 @@
 from strokerepro.metrics.case import CASE_KEYS, EMPTY_POLICIES, score_case
 from strokerepro.metrics.lesionwise import CONNECTIVITIES
 from strokerepro.metrics.operating_point import OperatingPoint, select_operating_point
-from strokerepro.metrics.overlap import best_threshold_dice, dice
+from strokerepro.metrics.overlap import best_threshold_dice, dice, slice_counts
 from strokerepro.metrics.sentinel import SENTINEL_MM, DecodedSentinel, decode_sentinel
 from strokerepro.metrics.summary import r_squared, summarise
 from strokerepro.metrics.surface import surface_distances
@@ -27,6 +27,7 @@ __all__ = [
     "score_grid",
     "score_synthesis",
     "select_operating_point",
+    "slice_counts",
     "summarise",
     "surface_distances",
 ]

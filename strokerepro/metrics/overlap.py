@@ -43,6 +43,30 @@ def count_overlap(pred: npt.NDArray[np.bool_], truth: npt.NDArray[np.bool_]) -> 
     )
 
 
+def slice_counts(
+    pred: npt.NDArray[Any], truth: npt.NDArray[Any], slices: Sequence[int] = ()
+) -> list[list[int]]:
+    """Count voxels slice by slice, so that two methods can be compared on the slices of both.
+
+    Parameters
+    ----------
+    pred, truth
+        Binary masks, ``(Z, Y, X)``.
+    slices
+        Number of each slice in the file; none: from 0 on.
+
+    Returns
+    -------
+    list
+        ``[slice, both, predicted, true]`` of each slice.
+    """
+    masks = pred != 0, truth != 0
+    counts = [mask.sum(axis=(1, 2)) for mask in (masks[0] & masks[1], *masks)]
+    numbers = slices or range(len(pred))
+    table = np.stack([np.asarray(numbers), *counts], axis=1)
+    return [[int(value) for value in row] for row in table]
+
+
 def dice(pred: npt.NDArray[Any], truth: npt.NDArray[Any]) -> float:
     """Dice of two binary masks of one shape; NaN if the reference is empty.
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from strokerepro.errors import InputError
+from strokerepro.papers.slice_predicates import HigherOnCommonSlices
 from strokerepro.papers.stability_predicates import CurveSteadier, LessSpread
 
 Expected = Literal["increase", "decrease", "no difference"]
@@ -260,4 +261,5 @@ Predicate = (
     | TimeRatio
     | CurveSteadier
     | LessSpread
+    | HigherOnCommonSlices
 )

@@ -40,6 +40,8 @@ class PreparedCase:
         None and empty where the preparation keeps none.
     channels
         Names of the channels of `image`; empty where the preparation names none.
+    file_slices
+        Which slices of the file these are, where only some are left; empty: all.
     notes
         What a reader of the results has to know of this preparation, such as a registration that
         failed; empty if all went as usual.
@@ -56,6 +58,7 @@ class PreparedCase:
     baselines: Mapping[str, npt.NDArray[np.uint8]] = field(default_factory=dict)
     native_label: npt.NDArray[np.uint8] | None = None
     native_baselines: Mapping[str, npt.NDArray[np.uint8]] = field(default_factory=dict)
+    file_slices: tuple[int, ...] = ()
     notes: tuple[str, ...] = ()
     channels: tuple[str, ...] = ()
 

@@ -65,6 +65,7 @@ def _with_slices(prepared: PreparedCase, kept: npt.NDArray[np.bool_]) -> Prepare
         native_lesion_voxels=0 if counted is None else int(counted[kept].sum()),
         foreground=None if foreground is None else foreground[kept],
         baselines={name: mask[kept] for name, mask in prepared.baselines.items()},
+        file_slices=tuple(np.flatnonzero(kept).tolist()),
         native_label=None if native is None else native[kept],
         native_baselines={name: mask[kept] for name, mask in prepared.native_baselines.items()},
     )

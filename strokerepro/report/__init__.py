@@ -17,6 +17,7 @@ from strokerepro.report.experiments import (
     runs_table,
 )
 from strokerepro.report.judging import compare, judge_claims, method_rows, pooled
+from strokerepro.report.judging_slices import common_slice_dice
 from strokerepro.report.judging_stability import rough_pairs, roughness
 from strokerepro.report.layout import Note, TextTable, comparison_table, means, side_by_side
 from strokerepro.report.operating_points import (
@@ -53,6 +54,7 @@ __all__ = [
     "beside_paper",
     "chosen_pair",
     "claim_sentences",
+    "common_slice_dice",
     "compare",
     "compare_pairs",
     "comparison_table",
