@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -97,6 +98,16 @@ def test_patients_cannot_be_held_out_where_slices_are_split() -> None:
     """One line says which of the two to change."""
     with pytest.raises(UsageError, match="split_by slice with validate_on inner"):
         job_split(Names(), job(split_by="slice", validate_on="inner"))
+
+
+@pytest.mark.parametrize("by", ["case", "slice"])
+def test_a_file_of_folds_and_another_unit_contradict_each_other(by: str, tmp_path: Path) -> None:
+    """The setting is not silently ignored."""
+    file = tmp_path / "folds.csv"
+    one = dataclasses.replace(job(split_by=by), fold_file=file)
+    with pytest.raises(UsageError, match=f"split_by {by} with --fold-file") as caught:
+        job_split(Names(), one)
+    assert "\n" not in str(caught.value)
 
 
 def test_a_recipe_without_the_choice_splits_by_patient() -> None:

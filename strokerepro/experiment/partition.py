@@ -22,19 +22,26 @@ def job_split(cohort: Cohort, job: Job) -> Split:
     Raises
     ------
     UsageError
-        Folds of slices with patients held out for validation.
+        Folds of slices with patients held out for validation; a file of folds, which are of
+        patients, for settings that ask for others.
     """
     settings = job.recipe.settings
     # Some papers stop training on, and tune on, the very cases they report.
     outer = getattr(settings, "validate_on", "inner") == "outer"
     val_fraction = 0.0 if outer else settings.val_fraction
     seed = cohort.manifest.folds.seed
+    by: SplitBy = getattr(settings, "split_by", "patient")
     if job.fold_file is not None:
+        if by != "patient":
+            raise UsageError(
+                f"split_by {by} with --fold-file",
+                "split_by patient: the file says what a fold is",
+                "leave one of the two out",
+            )
         folds = read_folds(job.fold_file, cohort.case_ids, cohort.patient_ids)
         generator = np.random.default_rng([seed, job.fold])
         split = hold_out(folds[job.fold], cohort.patient_ids, val_fraction, generator)
     elif not _by_slice(job):
-        by: SplitBy = getattr(settings, "split_by", "patient")
         split = cohort.split(job.fold, job.n_folds, val_fraction, seed, by)
     elif outer:
         everybody = tuple(range(len(cohort)))
@@ -67,4 +74,4 @@ def _parts(
 
 
 def _by_slice(job: Job) -> bool:
-    return job.fold_file is None and getattr(job.recipe.settings, "split_by", "") == "slice"
+    return getattr(job.recipe.settings, "split_by", "") == "slice"
