@@ -25,6 +25,7 @@ from strokerepro.networks.ctp_gan_blocks import (
     Norm,
     SelfAttention,
     double_conv,
+    full_precision,
     maxout,
     normalisation,
 )
@@ -123,8 +124,13 @@ class CtpGanUNet(nn.Module):
         *skips, x = self.encode(image)
         for up, block in zip(self.ups, self.decoder, strict=True):
             x = block(torch.cat([skips.pop(), up(x)], dim=1))
-        out: Tensor = self.head(x)
-        return out
+        if self.background_maps:
+            out: Tensor = self.head(x)
+            return out
+        # A linear output has no softmax to forgive its rounding: 8 bits are coarse for an image.
+        with full_precision(x.device):
+            regression: Tensor = self.head(x.to(self.head.weight.dtype))
+        return regression
 
     def encode(self, image: Tensor) -> list[Tensor]:
         """Outputs of the encoder's blocks, finest first; the last one is the bottleneck."""
@@ -249,6 +255,8 @@ class PatchDiscriminator(nn.Module):
                 "use a larger matrix or leave out one of the widths",
             )
         scores: Tensor = self.layers(image)
+        # The mean of many low-precision scores would be rounded again.
+        scores = scores.to(torch.promote_types(scores.dtype, torch.float32))
         return scores.mean(dim=(1, 2, 3)) if self.pool == "mean" else scores
 
     def smallest_px(self) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager, nullcontext
 from typing import Literal, NamedTuple
 
 import torch
@@ -140,3 +141,10 @@ def maxout(maps: Tensor) -> Tensor:
     """
     background = maps[:, :-1].amax(dim=1, keepdim=True)
     return torch.cat([background, maps[:, -1:]], dim=1)
+
+
+def full_precision(device: torch.device) -> AbstractContextManager[object]:
+    """Compute in the precision of the inputs where the surroundings ask for a lower one."""
+    if torch.amp.is_autocast_available(device.type):
+        return torch.autocast(device.type, enabled=False)
+    return nullcontext()  # shapes alone, on the meta device
