@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,7 @@ from strokerepro.papers.ctp_gan.networks import Networks, build
 from strokerepro.papers.ctp_gan.pipeline import CtpGanMethod, TrainedCtpGan
 from strokerepro.papers.ctp_gan.preparation import crop_to_brain
 from strokerepro.papers.ctp_gan.settings import FIVE, MAPS, CtpGanSettings
-from strokerepro.papers.ctp_gan.training import augment, learning_rate, slice_metrics
+from strokerepro.papers.ctp_gan.training import augment, learning_rate, side_px, slice_metrics
 from strokerepro.papers.ctp_gan.updates import Updates, build_loss, make_optimizers
 from strokerepro.papers.method import RunContext
 from strokerepro.preprocess import PreparedCase
@@ -147,6 +148,8 @@ def test_the_learning_rate_is_halved_at_the_stated_epochs() -> None:
         ("gan_4ch", False, set()),
         ("stage1_dwi", False, {"dwi"}),
         ("stage2_direct", True, set()),
+        ("with_ct", True, {"ct", "ctp", "dwi"}),
+        ("with_ct", False, {"ct", "ctp"}),
     ],
 )
 def test_only_what_an_experiment_needs_must_be_there(
@@ -208,6 +211,85 @@ def test_the_window_holds_the_brain_wherever_it_lies() -> None:
     assert crop_to_brain(whole, 32).image.shape[-1] == 48
 
 
+def test_a_brain_larger_than_the_window_is_trained_on_and_scored_whole() -> None:
+    """With a window of 32 px the slices have 48; a lesion at their edge counts in validation."""
+    settings = dataclasses.replace(SMOKE, window_px=32, disc_widths=(4, 8, 1))
+    cases = [prepared(number, settings) for number in range(2)]
+    assert cases[0].image.shape[-1] == 48
+    store = Store.from_cases(cases, "cpu")
+    assert side_px(settings, store) == 48
+    assert side_px(dataclasses.replace(SMOKE, window_px=64), store) == 64
+    networks = build(settings, torch.Generator().manual_seed(0))
+    seen = record_sides(networks)
+    with torch.no_grad():
+        slice_metrics(networks, store, SliceBatches(store, seed=0), FABRIC)
+    assert seen == {48}
+
+
+def record_sides(networks: Networks) -> set[int]:
+    """Sides of the slices that the generator will have seen."""
+    seen: set[int] = set()
+    assert networks.generator is not None
+    networks.generator.register_forward_pre_hook(lambda _, args: seen.add(args[0].shape[-1]))
+    return seen
+
+
+def test_training_takes_slices_larger_than_the_window_whole(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Every batch that is augmented has the side of the slices, 48 px, not that of the window."""
+    sides = []
+
+    def note(images: Tensor, *arguments: Any) -> tuple[Tensor, Tensor]:
+        sides.append(images.shape[-1])
+        return augment(images, *arguments)
+
+    monkeypatch.setattr("strokerepro.papers.ctp_gan.training.augment", note)
+    train(dataclasses.replace(SMOKE, window_px=32, epochs=1))
+    assert set(sides) == {48}
+
+
+def test_the_background_is_zero_however_channels_are_normalised() -> None:
+    """With statistics of the volume each channel is shifted; what it says of the brain stays."""
+    settings = dataclasses.replace(SMOKE, normalise="zscore_volume")
+    case, raw = prepared(0, settings), prepared(0)
+    brain = case.foreground
+    assert brain is not None
+    assert not case.image[:, ~brain].any()
+    for channel, values in enumerate(case.image):
+        correlation = np.corrcoef(values[brain], raw.image[channel][brain])[0, 1]
+        assert correlation == pytest.approx(1, abs=1e-4)
+    assert not np.allclose(case.image[0], raw.image[0], atol=0.1)
+
+
+def test_weights_chosen_on_the_reported_cases_leave_a_note() -> None:
+    """Chosen on held-out patients, or not at all, they leave none."""
+    notes = {
+        where: train(dataclasses.replace(SMOKE, epochs=1, select="dice", validate_on=where)).notes
+        for where in ("outer", "inner")
+    }
+    assert [len(notes[where]) for where in ("outer", "inner")] == [1, 0]
+    assert "reported cases" in notes["outer"][0]
+
+
+def test_the_time_of_a_case_ends_before_the_oracle(
+    trained: TrainedCtpGan, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A segmentation of the real DWI that takes half a second adds nothing to any stage."""
+    seen = []
+
+    def slow(networks: Networks, images: Tensor) -> dict[str, Tensor]:
+        time.sleep(0.5)
+        seen.append(len(images))
+        return {"oracle_dwi": images[:, 0]}
+
+    monkeypatch.setattr("strokerepro.papers.ctp_gan.pipeline._segmented_real", slow)
+    seconds = trained.predict(prepared(5), FABRIC, variants=True).seconds
+    assert seen
+    assert set(seconds) == {"network", "restore"}
+    assert sum(seconds.values()) < 0.5
+
+
 def state(networks: Networks) -> dict[str, Tensor]:
     """A copy of all weights of each network, flat."""
     return {
@@ -246,6 +328,39 @@ def test_each_loss_trains_the_networks_that_eq_6_says(
 ) -> None:
     """The discriminator learns by Eq. 2 alone; the segmentation loss reaches the generator."""
     assert changed(dataclasses.replace(SMOKE, **replaced), epoch) == expected
+
+
+@pytest.mark.parametrize(
+    ("epoch", "moving"), [(0, {"discriminator"}), (1, {"generator", "segmentor"})]
+)
+def test_the_side_that_rests_keeps_its_running_statistics_too(epoch: int, moving: set[str]) -> None:
+    """With batch normalisation everywhere, buffers change only where weights do."""
+    settings = dataclasses.replace(SMOKE, alternate="epoch", norm="bn", disc_norm="bn")
+    networks = build(settings, torch.Generator().manual_seed(0))
+    before = {name: buffers(module) for name, module in networks.modules.items()}
+    updates = Updates(settings, networks, make_optimizers(settings, networks), FABRIC)
+    labels = torch.zeros(2, 48, 48, dtype=torch.uint8)
+    labels[:, 10:20, 10:20] = 1
+    updates(torch.rand(2, 6, 48, 48), labels, epoch=epoch)
+    after = {name: buffers(module) for name, module in networks.modules.items()}
+    assert {name for name in before if not torch.equal(before[name], after[name])} == moving
+
+
+def buffers(module: torch.nn.Module) -> Tensor:
+    """Running statistics of a network, flat."""
+    return torch.cat([item.detach().flatten().float() for item in module.buffers()])
+
+
+def test_low_precision_ends_before_the_image_and_the_score() -> None:
+    """Under bfloat16 a generated image has more than 8 bits, and so has the mean of scores."""
+    networks = build(SMOKE, torch.Generator().manual_seed(0))
+    images = torch.rand(2, 5, 48, 48, generator=torch.Generator().manual_seed(1))
+    with torch.no_grad(), torch.autocast("cpu", dtype=torch.bfloat16):
+        image = networks.generate(images)
+        score = networks.judge(image, images)
+    for values in (image, score):
+        assert values.dtype == torch.float32
+        assert not torch.equal(values, values.bfloat16().float())
 
 
 def test_switches_change_what_the_networks_see() -> None:
@@ -370,6 +485,10 @@ def test_the_row_of_the_segmentation_holds_the_scores_of_the_image(trained: Trai
     ]  # fmt: skip
     with_image = [row["output"] for row in rows if "dwi_psnr_db" in row]
     assert with_image == ["segmentation"]
+    counts = np.array(rows[0]["slice_counts"])
+    assert counts[:, 0].tolist() == [0, 1]
+    assert counts[:, 3].sum() == slab(6).label.sum()  # type: ignore[union-attr]
+    assert 2 * counts[:, 1].sum() / counts[:, 2:].sum() == pytest.approx(rows[0]["dice"])
     assert rows[0]["volume_ml_truth"] == pytest.approx(slab(6).label.sum() * 8 * 1.5 * 1.5 / 1000)  # type: ignore[union-attr]
     blind = prepared(6, dwi=False)
     rows = CtpGanMethod().score(trained.predict(blind, FABRIC), blind, SMOKE)

@@ -13,6 +13,7 @@ from strokerepro.papers.predicates import (
     MetricExceeds,
     PairedDifference,
 )
+from strokerepro.papers.slice_predicates import HigherOnCommonSlices
 from strokerepro.papers.stability_predicates import CurveSteadier, LessSpread
 
 
@@ -80,8 +81,8 @@ _NETWORKS = (
              expected="decrease"),
     Claim(
         "C11",
-        "The validation Dice is steadier from epoch to epoch with group than with batch "
-        "normalisation",
+        "The validation Dice is steadier from one validation to the next with group than with "
+        "batch normalisation",
         "Fig. 7, Sec. 3.2",
         (
             CurveSteadier("main", "stage3_maxout", _DICE_CURVE),
@@ -121,13 +122,10 @@ _LOSSES = (
     ),
     Claim(
         "C16",
-        "The validation Dice is steadier, and the Dice is higher, with least squares than with the "
-        "logarithms of the first GAN",
+        "The validation Dice is steadier with least squares than with the logarithms of the first "
+        "GAN",
         "Sec. 3.2",
-        (
-            CurveSteadier("main", "gan_log", _DICE_CURVE),
-            PairedDifference(MAIN, output("gan_log"), "dice", "increase"),
-        ),
+        (CurveSteadier("main", "gan_log", _DICE_CURVE),),
     ),
     _differs("C17", "The adversary gives a higher Dice", "Sec. 2.3, implied", ("main", "omega_d0")),
     _differs("C18", "The reconstruction error gives a higher Dice", "Sec. 2.3, implied",
@@ -165,8 +163,12 @@ _RESULTS = (
         (PairedDifference(output("main", "oracle_dwi"), MAIN, "dice", "increase"),),
     ),
     _differs("C24", "Augmentation gives a higher Dice", "Sec. 2.1, implied", ("main", "aug_none")),
-    _differs("C25", "Folds that part the slices of a slab pretend a higher Dice",
-             "Sec. 3.1, implied: the unit of the folds is not stated", ("split_slice", "main")),
+    Claim(
+        "C25",
+        "Folds that part the slices of a slab pretend a higher Dice, on the same slices",
+        "Sec. 3.1, implied: the unit of the folds is not stated",
+        (HigherOnCommonSlices(output("split_slice"), MAIN),),
+    ),
     _differs("C26", "Folds that part the slabs of a patient pretend a higher Dice",
              "Sec. 3.1, implied: the unit of the folds is not stated", ("split_case", "main")),
 )  # fmt: skip

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -14,18 +15,20 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from strokerepro.cohort import Case
 from strokerepro.inference import Stopwatch, lesion_probability, map_slices
-from strokerepro.metrics import score_case, score_synthesis
+from strokerepro.metrics import score_case, score_synthesis, slice_counts
 from strokerepro.papers.ctp_gan import preparation
 from strokerepro.papers.ctp_gan.networks import Networks, build
-from strokerepro.papers.ctp_gan.preparation import DWI
 from strokerepro.papers.ctp_gan.settings import CtpGanSettings
 from strokerepro.papers.ctp_gan.training import ARGMAX, train_networks
 from strokerepro.papers.method import Prediction, RunContext
 from strokerepro.papers.shared import native_reference, reference
 from strokerepro.preprocess import PreparedCase
+from strokerepro.preprocess.ctp_channels import DWI
 
 #: The paper's result, and what its segmentor makes of the real DWI, which no test case has.
 SEGMENTATION, ORACLE = "segmentation", "oracle_dwi"
+#: What is said of weights that were chosen by the Dice of the test cases.
+CHOSEN_ON_TEST = "weights chosen by their Dice on the reported cases: the scores are too good"
 #: Images that are kept of the shown cases.
 GENERATED_DWI, REAL_DWI = "generated_dwi", "real_dwi"
 
@@ -50,23 +53,19 @@ class TrainedCtpGan:
         """
         watch = Stopwatch(fabric.device)
         has_dwi = DWI in prepared.channels
-        oracle = variants and has_dwi and self.settings.pipeline == "gan"
-        found = [self._maps(item, prepared, fabric, oracle=oracle) for item in self.members]
-        maps = {
-            name: np.asarray(np.mean([item[name] for item in found], axis=0), np.float32)
-            for name in found[0]
-        }
+        maps = self._mean(prepared, fabric, _segmented)
         watch.lap("network")
         images = {}
         if GENERATED_DWI in maps:
             images[GENERATED_DWI] = maps.pop(GENERATED_DWI)
             if has_dwi:
                 images[REAL_DWI] = prepared.image[prepared.channels.index(DWI)]
-        masks = {
-            name: self.mask(prepared.geometry.restore(values), prepared.native_spacing_mm)
-            for name, values in maps.items()
-        }
+        masks = {SEGMENTATION: self._restored(maps[SEGMENTATION], prepared)}
         watch.lap("restore")
+        # The oracle is no part of the method, whose time per case ends here.
+        if variants and has_dwi and self.settings.pipeline == "gan":
+            real = self._mean(prepared, fabric, _segmented_real)
+            masks[ORACLE] = self._restored(real[ORACLE], prepared)
         return Prediction(
             masks, maps[SEGMENTATION], watch.seconds, images=images, on_file_grid=True
         )
@@ -79,24 +78,24 @@ class TrainedCtpGan:
         """Weights of all networks of every member."""
         return {"members": [item.state() for item in self.members]}
 
-    def _maps(
-        self, networks: Networks, prepared: PreparedCase, fabric: Fabric, *, oracle: bool
+    def _mean(
+        self,
+        prepared: PreparedCase,
+        fabric: Fabric,
+        forward: Callable[[Networks, Tensor], dict[str, Tensor]],
     ) -> dict[str, np.ndarray]:
-        """Probabilities ``(Z, Y, X)`` and, with a generator, its DWI."""
+        """Volumes ``(Z, Y, X)`` of what a function makes of slices, averaged over the members."""
+        found = [
+            map_slices(partial(forward, networks), prepared.image, fabric)
+            for networks in self.members
+        ]
+        return {
+            name: np.asarray(np.mean([item[name] for item in found], axis=0), np.float32)
+            for name in found[0]
+        }
 
-        def forward(images: Tensor) -> dict[str, Tensor]:
-            if networks.generator is None:
-                return {SEGMENTATION: lesion_probability(networks.forward(images))}
-            inputs = networks.inputs(images)
-            generated = networks.generate(inputs)
-            logits = networks.segment(generated, inputs)
-            maps = {SEGMENTATION: lesion_probability(logits), GENERATED_DWI: generated[:, 0]}
-            if oracle:
-                logits = networks.segment(networks.real_dwi(images), inputs)
-                maps[ORACLE] = lesion_probability(logits)
-            return maps
-
-        return map_slices(forward, prepared.image, fabric)
+    def _restored(self, probability: np.ndarray, prepared: PreparedCase) -> np.ndarray:
+        return self.mask(prepared.geometry.restore(probability), prepared.native_spacing_mm)
 
 
 class CtpGanMethod:
@@ -125,7 +124,14 @@ class CtpGanMethod:
             "parameters": sum(sizes.values()), **sizes,
             "train_s": progress.seconds, "steps": progress.step,
         }  # fmt: skip
-        return TrainedCtpGan(settings, (networks,), curves=progress.curves, facts=facts)
+        chosen_on_test = settings.select != "last" and settings.validate_on == "outer"
+        return TrainedCtpGan(
+            settings,
+            (networks,),
+            curves=progress.curves,
+            notes=(CHOSEN_ON_TEST,) if chosen_on_test else (),
+            facts=facts,
+        )
 
     def cost(self, settings: CtpGanSettings) -> float:
         """Multiply-accumulates of a training, per slice trained on."""
@@ -174,14 +180,17 @@ class CtpGanMethod:
     ) -> list[dict[str, Any]]:
         """Score masks and threshold rules on the grid of the file, the generated DWI beside.
 
-        The row of the segmentation has the keys of `score_synthesis` after ``dwi_``, where there
-        are both images.
+        The row of the segmentation has the voxels of each slice, see `slice_counts`, and the keys
+        of `score_synthesis` after ``dwi_``, where there are both images.
         """
         truth, spacing_mm = native_reference(prepared), prepared.native_spacing_mm
         rows: list[dict[str, Any]] = [
             {"output": name, **score_case(mask, truth, spacing_mm)}
             for name, mask in {**prediction.masks, **prepared.native_baselines}.items()
         ]
+        rows[0]["slice_counts"] = slice_counts(
+            prediction.masks[SEGMENTATION], truth, prepared.file_slices
+        )
         if REAL_DWI in prediction.images:
             brain = prepared.foreground
             assert brain is not None  # `prepare` gives one
@@ -193,6 +202,22 @@ class CtpGanMethod:
             )
             rows[0] |= {f"dwi_{key}": value for key, value in synthesis.items()}
         return rows
+
+
+def _segmented(networks: Networks, images: Tensor) -> dict[str, Tensor]:
+    """Lesion probability of slices and, with a generator, their DWI."""
+    if networks.generator is None:
+        return {SEGMENTATION: lesion_probability(networks.forward(images))}
+    inputs = networks.inputs(images)
+    generated = networks.generate(inputs)
+    logits = networks.segment(generated, inputs)
+    return {SEGMENTATION: lesion_probability(logits), GENERATED_DWI: generated[:, 0]}
+
+
+def _segmented_real(networks: Networks, images: Tensor) -> dict[str, Tensor]:
+    """Lesion probability of slices whose real DWI the segmentor sees."""
+    logits = networks.segment(networks.real_dwi(images), networks.inputs(images))
+    return {ORACLE: lesion_probability(logits)}
 
 
 def _macs(forward: Any) -> float:

@@ -12,9 +12,10 @@ from strokerepro.errors import InputError
 from strokerepro.papers.ctp_gan.settings import MAPS, CtpGanSettings
 from strokerepro.preprocess import PreparedCase, prepare_ctp
 from strokerepro.preprocess.ctp import Rule
+from strokerepro.preprocess.ctp_channels import DWI, SERIES, SERIES_MAXIMUM
 from strokerepro.preprocess.geometry import Window
 
-DWI, SERIES, SERIES_MAXIMUM = "dwi", "ctp", "ctp_max"
+CT = "ct"
 #: The threshold rules that are scored beside the networks.
 RULES: tuple[Rule, ...] = ("rcbf30", "tmax6", "rcbf30_delay3")
 #: What the sides of a window are multiples of, so that four halvings leave no rest.
@@ -31,10 +32,12 @@ def needed_images(settings: CtpGanSettings, training: bool) -> tuple[str, ...]:
     training
         Whether to train: a generator learns from the DWI, but predicts without it.
     """
-    series = (SERIES,) if settings.pipeline != "dwi" and SERIES_MAXIMUM in settings.inputs else ()
+    used = settings.inputs if settings.pipeline != "dwi" else ()
+    ct = (CT,) if CT in used else ()
+    series = (SERIES,) if SERIES_MAXIMUM in used else ()
     learns = settings.pipeline == "gan" and training
     dwi = (DWI,) if learns or settings.pipeline == "dwi" else ()
-    return (*MAPS, *series, *dwi)
+    return (*MAPS, *ct, *series, *dwi)
 
 
 def prepare(case: Case, settings: CtpGanSettings) -> PreparedCase:
@@ -52,7 +55,24 @@ def prepare(case: Case, settings: CtpGanSettings) -> PreparedCase:
         optional_dwi=settings.pipeline == "gan",
         rules=RULES,
     )
-    return crop_to_brain(prepared, settings.window_px)
+    return crop_to_brain(with_background_zero(prepared), settings.window_px)
+
+
+def with_background_zero(case: PreparedCase) -> PreparedCase:
+    """Shift each channel so that it is 0 outside the brain, as everything that fills up is.
+
+    Statistics of the whole volume leave another constant there; what augmentation, padding and
+    slices of another size bring in is 0 and would be tissue to the network.
+    """
+    brain = case.foreground
+    assert brain is not None  # `prepare_ctp` gives one
+    if brain.all():
+        return case
+    outside = tuple(place[0] for place in np.nonzero(~brain))
+    background = case.image[(slice(None), *outside)]  # (C,)
+    if not background.any():
+        return case
+    return replace(case, image=case.image - background[:, None, None, None])
 
 
 def require_dwi(cases: list[PreparedCase]) -> None:

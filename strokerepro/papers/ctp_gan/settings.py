@@ -95,7 +95,7 @@ class CtpGanSettings:
     seg_input: Literal["dwi", "dwi+ctp"] = stated(
         "dwi", "Sec. 1, Fig. 1", "what the segmentor sees: the generated DWI, or the inputs too"
     )
-    seg_detach: bool = stated(
+    seg_detach: bool = inferred(
         False, "Eq. 6: one loss for both", "keep the segmentation loss away from the generator"
     )
     seg_mix_real: bool = ours(
@@ -161,7 +161,9 @@ class CtpGanSettings:
     alternate: Literal["batch", "epoch"] = inferred(
         "batch", "Sec. 3.1: first the discriminator, alternately", "when the trained side changes"
     )
-    epochs: PositiveInt = stated(700, "Sec. 3.1: in total", "passes over the training slices")
+    epochs: PositiveInt = inferred(
+        700, "Sec. 3.1: in total, not said for which network", "passes over the training slices"
+    )
     batch: PositiveInt = stated(6, "Sec. 3.1", "slices per step")
     select: Literal["last", "dice"] = ours(
         "last", "not stated; the best on a fold would be chosen on what is reported",

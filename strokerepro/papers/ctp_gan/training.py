@@ -53,8 +53,8 @@ def train_networks(
     networks = build(settings, context.generator("network")).to_device(fabric)
     optimizers = make_optimizers(settings, networks)
     updates = Updates(settings, networks, optimizers, fabric)
-    side = settings.window_px
     store = Store.from_cases(train, fabric.device)
+    side = side_px(settings, store)
     slices = SliceBatches(store, seed=int(context.generator("slices").initial_seed()))
     augmentation = context.generator("augmentation")
     epoch = slices.steps_per_epoch(settings.batch)
@@ -82,6 +82,14 @@ def train_networks(
         advance=context.advance,
     )
     return networks, progress
+
+
+def side_px(settings: CtpGanSettings, store: Store) -> int:
+    """Side of the squares that batches consist of: the window, or the largest slice beyond it.
+
+    A brain that is larger than the window comes in a larger slice, which prediction takes whole.
+    """
+    return max(settings.window_px, int(store.slice_size_px.max()))
 
 
 def learning_rate(settings: CtpGanSettings, epoch: int) -> float:
@@ -152,7 +160,7 @@ def slice_metrics(
     criterion, dice = build_loss(settings), SliceDice(store)
     losses: list[Tensor] = []
     squares: list[Tensor] = []
-    side = settings.window_px
+    side = side_px(settings, store)
     for index in range(slices.steps_per_epoch(settings.batch)):
         rows = slices.batch(index, settings.batch)
         images, labels = store.window(slices.corners(rows, side), side)

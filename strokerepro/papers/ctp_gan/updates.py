@@ -70,16 +70,19 @@ class Updates:
         """
         if self.networks.discriminator is None:
             return self._segmentor_alone(images, labels)
-        by_epoch = self.settings.alternate == "epoch"
+        judges = translates = True
+        if self.settings.alternate == "epoch":
+            judges, translates = epoch % 2 == 0, epoch % 2 == 1
+            # Whoever rests keeps the statistics of batch normalisation as well.
+            for name, module in self.networks.modules.items():
+                module.train(judges if name == DISCRIMINATOR else translates)
         inputs, real = self.networks.inputs(images), self.networks.real_dwi(images)
-        with self.fabric.autocast():
+        with torch.set_grad_enabled(translates), self.fabric.autocast():
             generated = self.networks.generate(inputs)
-        values = self._judge(
-            generated.detach(), real, inputs, trains=not by_epoch or epoch % 2 == 0
-        )
-        values |= self._translate(
-            generated, real, inputs, labels, trains=not by_epoch or epoch % 2 == 1
-        )
+        with torch.set_grad_enabled(judges):
+            values = self._judge(generated.detach(), real, inputs, trains=judges)
+        with torch.set_grad_enabled(translates):
+            values |= self._translate(generated, real, inputs, labels, trains=translates)
         return values
 
     def _segmentor_alone(self, images: Tensor, labels: Tensor) -> Mapping[str, Tensor]:
