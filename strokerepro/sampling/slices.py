@@ -81,6 +81,10 @@ class SliceBatches:
             self._epoch, self._order = epoch, self.slices[order]
         return self._order[step * size : (step + 1) * size].clone()
 
+    def largest_px(self, slices: Tensor) -> int:
+        """Longest side of some slices ``(B,)``."""
+        return int(self._size_px[slices].max())
+
     def corners(self, slices: Tensor, window_px: int) -> Tensor:
         """Where windows around whole slices begin, for ``Store.window``.
 

@@ -16,12 +16,13 @@ from torch import Tensor
 from strokerepro.cohort import Case, Series
 from strokerepro.errors import InputError, UsageError
 from strokerepro.experiment import make_fabric
+from strokerepro.networks.ctp_gan import CtpGanUNet
 from strokerepro.papers import get_recipe
 from strokerepro.papers.ctp_gan.networks import Networks, build
 from strokerepro.papers.ctp_gan.pipeline import CtpGanMethod, TrainedCtpGan
 from strokerepro.papers.ctp_gan.preparation import crop_to_brain
 from strokerepro.papers.ctp_gan.settings import FIVE, MAPS, CtpGanSettings
-from strokerepro.papers.ctp_gan.training import augment, learning_rate, side_px, slice_metrics
+from strokerepro.papers.ctp_gan.training import augment, learning_rate, slice_metrics, whole_slices
 from strokerepro.papers.ctp_gan.updates import Updates, build_loss, make_optimizers
 from strokerepro.papers.method import RunContext
 from strokerepro.preprocess import PreparedCase
@@ -211,42 +212,48 @@ def test_the_window_holds_the_brain_wherever_it_lies() -> None:
     assert crop_to_brain(whole, 32).image.shape[-1] == 48
 
 
-def test_a_brain_larger_than_the_window_is_trained_on_and_scored_whole() -> None:
-    """With a window of 32 px the slices have 48; a lesion at their edge counts in validation."""
-    settings = dataclasses.replace(SMOKE, window_px=32, disc_widths=(4, 8, 1))
-    cases = [prepared(number, settings) for number in range(2)]
-    assert cases[0].image.shape[-1] == 48
+def large_and_small(settings: CtpGanSettings) -> list[PreparedCase]:
+    """Two cases of which the first alone, of 48 px, does not fit into a window of 32 px."""
+    whole = prepared(0, dataclasses.replace(settings, window_px=64))
+    small = dataclasses.replace(
+        crop_to_brain(whole, 48),
+        case_id="small",
+        image=whole.image[..., 16:48, 16:48],
+        label=whole.label[..., 16:48, 16:48],  # type: ignore[index]
+        foreground=whole.foreground[..., 16:48, 16:48],  # type: ignore[index]
+    )
+    return [crop_to_brain(whole, 32), small]
+
+
+def test_a_brain_larger_than_the_window_is_seen_whole() -> None:
+    """A batch has the side of its largest slice, and nothing of that slice is missing."""
+    settings = dataclasses.replace(SMOKE, window_px=32)
+    cases = large_and_small(settings)
+    assert [case.image.shape[-1] for case in cases] == [48, 32]
     store = Store.from_cases(cases, "cpu")
-    assert side_px(settings, store) == 48
-    assert side_px(dataclasses.replace(SMOKE, window_px=64), store) == 64
-    networks = build(settings, torch.Generator().manual_seed(0))
-    seen = record_sides(networks)
-    with torch.no_grad():
-        slice_metrics(networks, store, SliceBatches(store, seed=0), FABRIC)
-    assert seen == {48}
+    slices = SliceBatches(store, seed=0)
+    images, labels = whole_slices(settings, store, slices, torch.tensor([1, 2]))
+    assert images.shape == (2, 6, 48, 48)
+    np.testing.assert_array_equal(images[0], cases[0].image[:, 1])
+    np.testing.assert_array_equal(images[1, :, 8:40, 8:40], cases[1].image[:, 0])
+    np.testing.assert_array_equal(labels[0], cases[0].label[1])  # type: ignore[index]
+    assert whole_slices(settings, store, slices, torch.tensor([2, 3]))[0].shape[-1] == 32
 
 
-def record_sides(networks: Networks) -> set[int]:
-    """Sides of the slices that the generator will have seen."""
-    seen: set[int] = set()
-    assert networks.generator is not None
-    networks.generator.register_forward_pre_hook(lambda _, args: seen.add(args[0].shape[-1]))
-    return seen
-
-
-def test_training_takes_slices_larger_than_the_window_whole(
+def test_training_and_validation_take_slices_larger_than_the_window_whole(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Every batch that is augmented has the side of the slices, 48 px, not that of the window."""
-    sides = []
+    """No batch has the 32 px of the window, into which no brain of 42 px fits."""
+    sides = set()
+    run = CtpGanUNet.forward
 
-    def note(images: Tensor, *arguments: Any) -> tuple[Tensor, Tensor]:
-        sides.append(images.shape[-1])
-        return augment(images, *arguments)
+    def note(network: CtpGanUNet, image: Tensor) -> Tensor:
+        sides.add((network.training, image.shape[-1]))
+        return run(network, image)
 
-    monkeypatch.setattr("strokerepro.papers.ctp_gan.training.augment", note)
+    monkeypatch.setattr(CtpGanUNet, "forward", note)
     train(dataclasses.replace(SMOKE, window_px=32, epochs=1))
-    assert set(sides) == {48}
+    assert sides == {(True, 48), (False, 48)}
 
 
 def test_the_background_is_zero_however_channels_are_normalised() -> None:

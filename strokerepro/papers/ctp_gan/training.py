@@ -54,7 +54,6 @@ def train_networks(
     optimizers = make_optimizers(settings, networks)
     updates = Updates(settings, networks, optimizers, fabric)
     store = Store.from_cases(train, fabric.device)
-    side = side_px(settings, store)
     slices = SliceBatches(store, seed=int(context.generator("slices").initial_seed()))
     augmentation = context.generator("augmentation")
     epoch = slices.steps_per_epoch(settings.batch)
@@ -62,7 +61,7 @@ def train_networks(
     def step(index: int) -> Mapping[str, Tensor]:
         set_rate(optimizers, learning_rate(settings, index // epoch))
         rows = slices.batch(index, settings.batch)
-        images, labels = store.window(slices.corners(rows, side), side)
+        images, labels = whole_slices(settings, store, slices, rows)
         images, labels = augment(images, labels, settings, augmentation)
         return updates(images, labels, epoch=index // epoch)
 
@@ -84,12 +83,16 @@ def train_networks(
     return networks, progress
 
 
-def side_px(settings: CtpGanSettings, store: Store) -> int:
-    """Side of the squares that batches consist of: the window, or the largest slice beyond it.
+def whole_slices(
+    settings: CtpGanSettings, store: Store, slices: SliceBatches, rows: Tensor
+) -> tuple[Tensor, Tensor]:
+    """Images and masks of some slices, in squares of the window's side or a larger one.
 
-    A brain that is larger than the window comes in a larger slice, which prediction takes whole.
+    A brain that does not fit into the window comes in a larger slice, which prediction takes
+    whole; only the batches with such a slice have its side.
     """
-    return max(settings.window_px, int(store.slice_size_px.max()))
+    side = max(settings.window_px, slices.largest_px(rows))
+    return store.window(slices.corners(rows, side), side)
 
 
 def learning_rate(settings: CtpGanSettings, epoch: int) -> float:
@@ -160,10 +163,9 @@ def slice_metrics(
     criterion, dice = build_loss(settings), SliceDice(store)
     losses: list[Tensor] = []
     squares: list[Tensor] = []
-    side = side_px(settings, store)
     for index in range(slices.steps_per_epoch(settings.batch)):
         rows = slices.batch(index, settings.batch)
-        images, labels = store.window(slices.corners(rows, side), side)
+        images, labels = whole_slices(settings, store, slices, rows)
         inputs = networks.inputs(images)
         with fabric.autocast():
             if networks.generator is None:
