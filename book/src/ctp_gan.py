@@ -182,12 +182,12 @@ figures.image_grid(tiles, across=3, alt=text)
 # %% tags=["nbval-check-output"]
 from strokerepro.networks.saved_memory import saved_activation_bytes
 
-ROLES = {"generator, 5 inputs to 1 map": {"in_channels": 5}}
+ROLES = {"generator, 5 inputs to 1 map": ("ctp_gan.generator", {})}
 for k in (3, 1):
-    head = {"in_channels": 1, "background_maps": k}
+    head = ("ctp_gan.segmentor", {"background_maps": k})
     ROLES[f"segmentor, {k} + 1 maps"] = head
 with torch.device("meta"):  # shapes alone: neither memory nor time
-    built = {n: build_network("ctp_gan_unet", **c) for n, c in ROLES.items()}
+    built = {n: build_network(name, **c) for n, (name, c) in ROLES.items()}
     unet, batch = next(iter(built.values())), torch.empty(6, 5, 256, 256)
 table, field = {}, 1
 for level, maps in enumerate(unet.encode(batch)):
@@ -214,8 +214,7 @@ company = torch.cat([dwi, 2 * dwi.flip(3), dwi.flip(2), dwi.roll(9, 3)])
 table = {}
 for norm in ("gn", "bn", "in"):
     segmentor = build_network(
-        "ctp_gan_unet",
-        in_channels=1,
+        "ctp_gan.segmentor",
         base=16,
         norm=norm,
         background_maps=3,
@@ -280,7 +279,7 @@ pd.DataFrame(table).T.round(2)
 # We show it four very different images: black, white, and two kinds of noise.
 
 # %% tags=["nbval-check-output"]
-judge = build_network("ctp_gan_discriminator")
+judge = build_network("ctp_gan.discriminator")
 display(pd.DataFrame(judge.views(256)).rename_axis("convolution"))
 print(f"{sum(map(torch.numel, judge.parameters())):,} weights")
 noise = torch.rand(256, 256, generator=torch.Generator().manual_seed(0))
@@ -291,7 +290,7 @@ table = {}
 for last in ("gn_pool", "gn_relu_pool", "gn_relu_linear", "raw"):
     start = {"last": last, "generator": torch.Generator().manual_seed(0)}
     images = torch.stack(list(probes.values()))[:, None].requires_grad_()
-    scores = build_network("ctp_gan_discriminator", **start)(images)
+    scores = build_network("ctp_gan.discriminator", **start)(images)
     (slope,) = torch.autograd.grad(scores.square().sum(), images)
     row = dict(zip(probes, scores.tolist(), strict=True))
     table[last] = {name: f"{value:.3f}" for name, value in row.items()}
@@ -313,7 +312,7 @@ pd.DataFrame(table).T
 from scipy import ndimage
 
 side_px = 256
-*_, last_view = build_network("ctp_gan_discriminator").views(side_px)
+*_, last_view = build_network("ctp_gan.discriminator").views(side_px)
 starts = [k * last_view.jump_px for k in range(last_view.size)]
 zoom = side_px / raw["dwi"].shape[1]
 slice_256 = ndimage.zoom(raw["dwi"][middle], zoom, order=1)
@@ -908,7 +907,7 @@ display(report.TextTable(accounting))
 #
 # :::{admonition} Solution
 # :class: dropdown tip
-# Backwards from one pixel: s = 2(s - 1) + 5 five times gives 1, 5, 13, 29, 61, 125. For the second question `build_network("ctp_gan_discriminator").views(160)` has the answer in its last row: three, as for 256.
+# Backwards from one pixel: s = 2(s - 1) + 5 five times gives 1, 5, 13, 29, 61, 125. For the second question `build_network("ctp_gan.discriminator").views(160)` has the answer in its last row: three, as for 256.
 # :::
 #
 # **4. Is a GAN needed?** Train with $\omega_d=0$ and with $\omega_g=\omega_d=0$. What is the "DWI" in the second case?

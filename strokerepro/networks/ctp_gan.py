@@ -9,6 +9,7 @@ normalisation of the discriminator's only map, each reading is a switch.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from itertools import pairwise
 from typing import Literal, NamedTuple
 
@@ -315,6 +316,8 @@ def _require_widths(in_channels: int, widths: Sequence[int]) -> None:
 
 
 NETWORKS: dict[str, Callable[..., nn.Module]] = {
-    "ctp_gan_unet": CtpGanUNet,
-    "ctp_gan_discriminator": PatchDiscriminator,
+    "ctp_gan.generator": CtpGanUNet,
+    # One U-Net with another input and head.
+    "ctp_gan.segmentor": partial(CtpGanUNet, in_channels=1, background_maps=3),
+    "ctp_gan.discriminator": PatchDiscriminator,
 }

@@ -30,7 +30,7 @@ def _seeded(seed: int = 0) -> torch.Generator:
 def _weightless_unet(**overrides: object) -> CtpGanUNet:
     """A U-Net of any size without memory for its weights."""
     with torch.device("meta"):
-        network = build_network("ctp_gan_unet", **overrides)
+        network = build_network("ctp_gan.generator", **overrides)
     assert isinstance(network, CtpGanUNet)
     return network
 
@@ -38,7 +38,7 @@ def _weightless_unet(**overrides: object) -> CtpGanUNet:
 def _unet(**overrides: object) -> CtpGanUNet:
     """A U-Net of two base filters whose normalisations are not the initial ones."""
     options = {"base": 2, "generator": _seeded(), **overrides}
-    network = build_network("ctp_gan_unet", **options)
+    network = build_network("ctp_gan.generator", **options)
     assert isinstance(network, CtpGanUNet)
     return _drawn_normalisations(network)
 
@@ -46,7 +46,7 @@ def _unet(**overrides: object) -> CtpGanUNet:
 def _discriminator(**overrides: object) -> PatchDiscriminator:
     """A narrow discriminator with the paper's five convolutions."""
     options = {"widths": (4, 4, 8, 8, 1), "generator": _seeded(), **overrides}
-    network = build_network("ctp_gan_discriminator", **options)
+    network = build_network("ctp_gan.discriminator", **options)
     assert isinstance(network, PatchDiscriminator)
     return network
 
@@ -189,7 +189,7 @@ class TestUNetReceptiveField:
     """By gradients, normalised by running statistics: those of groups see the whole slice."""
 
     def _extent(self, forward: object = None, **options: int) -> int:
-        network = build_network("ctp_gan_unet", in_channels=1, base=1, norm="bn")
+        network = build_network("ctp_gan.generator", in_channels=1, base=1, norm="bn")
         for name, parameter in network.named_parameters():
             if name.endswith("bias"):  # a negative one could close a ReLU
                 nn.init.zeros_(parameter)
@@ -250,7 +250,7 @@ class TestNormalisation:
 
     def test_discriminator_groups(self) -> None:
         """2, 4, 8 and 16 groups, and nothing after the last convolution."""
-        network = build_network("ctp_gan_discriminator")
+        network = build_network("ctp_gan.discriminator")
         found = [m.num_groups for m in network.modules() if isinstance(m, nn.GroupNorm)]
         assert found == [2, 4, 8, 16]
         assert _kinds(network.layers) == ["Conv2d", "GroupNorm", "ReLU"] * 4 + ["Conv2d"]
@@ -473,7 +473,7 @@ class TestUNetDetails:
 
 @pytest.mark.parametrize(
     ("name", "overrides"),
-    [("ctp_gan_unet", {"base": 8}), ("ctp_gan_discriminator", {"widths": (8, 8, 1)})],
+    [("ctp_gan.generator", {"base": 8}), ("ctp_gan.discriminator", {"widths": (8, 8, 1)})],
 )
 def test_initial_weights_come_from_the_generator(name: str, overrides: dict) -> None:
     """Weights and biases lie in +-1/sqrt(fan-in), fill it, and the seed decides alone."""
@@ -492,10 +492,17 @@ def test_initial_weights_come_from_the_generator(name: str, overrides: dict) -> 
 
 
 def test_networks_are_registered_with_the_paper_values() -> None:
-    """Both are known by name, with the values of the paper and of our reading as defaults."""
-    assert {"ctp_gan_unet", "ctp_gan_discriminator"} <= set(network_names())
-    unet, discriminator = map(network_parameters, ("ctp_gan_unet", "ctp_gan_discriminator"))
-    assert (unet["base"], unet["norm"], unet["gn_channels_per_group"]) == (64, "gn", 16)
+    """All three are known by name, with the values of the paper and of our reading as defaults."""
+    names = [f"ctp_gan.{role}" for role in ("generator", "segmentor", "discriminator")]
+    assert set(names) <= set(network_names())
+    generator, segmentor, discriminator = map(network_parameters, names)
+    for unet in (generator, segmentor):
+        assert (unet["base"], unet["norm"], unet["gn_channels_per_group"]) == (64, "gn", 16)
+    assert (generator["in_channels"], generator["background_maps"]) == (5, 0)
+    assert (segmentor["in_channels"], segmentor["background_maps"]) == (1, 3)
+    with torch.device("meta"):
+        counts = [_count(build_network(name)) for name in names]
+    assert counts == [31_044_673, 31_042_564, 1_083_841]
     assert discriminator["widths"] == (32, 64, 128, 256, 1)
     assert (discriminator["last"], discriminator["pool"]) == ("raw", "mean")
 
@@ -514,7 +521,7 @@ class TestDiscriminator:
     )
     def test_parameters(self, overrides: dict[str, object], total: int) -> None:
         """1,083,841 with a raw last convolution, and those of the other readings."""
-        assert _count(build_network("ctp_gan_discriminator", **overrides)) == total
+        assert _count(build_network("ctp_gan.discriminator", **overrides)) == total
 
     def test_views_of_the_paper(self) -> None:
         """256-126-61-29-13-5; a place sees 125 px, all of them together 253."""

@@ -106,7 +106,7 @@ def build(settings: CtpGanSettings, generator: torch.Generator | None = None) ->
     if settings.pipeline != "gan":
         return Networks(settings, segmentor)
     discriminator = build_network(
-        "ctp_gan_discriminator",
+        "ctp_gan.discriminator",
         in_channels=1 + (channels if settings.disc_cond else 0),
         widths=settings.disc_widths,
         last=settings.disc_last,
@@ -131,14 +131,15 @@ def _unet(
     settings: CtpGanSettings, in_channels: int, role: str, generator: torch.Generator | None
 ) -> CtpGanUNet:
     """U-Net of the generator (``"G"``) or of the segmentor (``"S"``)."""
+    head = {"background_maps": settings.background_maps} if role == "S" else {}
     attends = role in settings.self_attention.removeprefix("bottleneck_")
     network = build_network(
-        "ctp_gan_unet",
+        f"ctp_gan.{SEGMENTOR if role == 'S' else GENERATOR}",
         in_channels=in_channels,
         base=settings.base,
         norm=settings.norm,
         gn_channels_per_group=settings.gn_channels_per_group,
-        background_maps=settings.background_maps if role == "S" else 0,
+        **head,
         self_attention="bottleneck" if attends else "none",
         generator=generator,
     )
