@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import torch
 from torch import Tensor
+from torch.optim import SGD
 
 from strokerepro.cohort import Case, Series
 from strokerepro.errors import InputError, UsageError
@@ -386,6 +387,102 @@ def test_the_joint_loss_weighs_the_three_terms_as_stated() -> None:
     assert settings.omega[0] * settings.gloss_scale == pytest.approx(130.05)
 
 
+def pair_of_slices() -> tuple[Tensor, Tensor]:
+    """Two slices with all six channels and their masks."""
+    images = torch.rand(2, 6, 48, 48, generator=torch.Generator().manual_seed(1))
+    labels = torch.zeros(2, 48, 48, dtype=torch.uint8)
+    labels[:, 10:20, 10:20] = 1
+    return images, labels
+
+
+#: Large enough for a discriminator that its update matters to the generator.
+RATES = {"pipeline": 1.0, "discriminator": 0.03}
+
+
+def descended(networks: Networks, name: str, loss: Tensor) -> None:
+    """One step of plain gradient descent on one or two networks, by hand."""
+    both = networks.modules["generator"], networks.modules["segmentor"]
+    modules = both if name == "pipeline" else (networks.modules[name],)
+    weights = [weight for module in modules for weight in module.parameters()]
+    slopes = torch.autograd.grad(loss, weights)
+    with torch.no_grad():
+        for weight, slope in zip(weights, slopes, strict=True):
+            weight -= RATES[name] * slope
+
+
+def by_hand(
+    omega: tuple[float, float, float], scale: float, judge_first: bool = True
+) -> dict[str, Tensor]:
+    """Weights after Eq. 2 and Eq. 6, written out."""
+    networks = build(SMOKE, torch.Generator().manual_seed(0))
+    generator, judge = networks.modules["generator"], networks.modules["discriminator"]
+    images, labels = pair_of_slices()
+    real, generated = images[:, 5:], generator(images[:, :5])
+
+    def eq_2() -> Tensor:
+        value: Tensor = (judge(real) - 1).square().mean() + judge(
+            generated.detach()
+        ).square().mean()
+        return value
+
+    def eq_6() -> Tensor:
+        logits = networks.modules["segmentor"](generated)
+        terms = (
+            scale * (generated - real).square().mean(),
+            (judge(generated) - 1).square().mean(),
+            build_loss(SMOKE)(logits, labels),
+        )
+        return sum((w * term for w, term in zip(omega, terms, strict=True)), torch.zeros(()))
+
+    steps = [("discriminator", eq_2), ("pipeline", eq_6)]
+    for name, loss in steps if judge_first else reversed(steps):
+        descended(networks, name, loss())
+    return state(networks)
+
+
+def test_an_update_is_eq_2_and_then_eq_6_with_the_updated_discriminator() -> None:
+    """Plain gradient descent instead of RMSprop, whose first step hardly knows a loss's scale."""
+    networks = build(SMOKE, torch.Generator().manual_seed(0))
+    before = state(networks)
+    assert networks.discriminator is not None
+    optimizers = {
+        "pipeline": SGD(networks.trained_together(), lr=RATES["pipeline"]),
+        "discriminator": SGD(networks.discriminator.parameters(), lr=RATES["discriminator"]),
+    }
+    Updates(SMOKE, networks, optimizers, FABRIC)(*pair_of_slices(), epoch=0)
+    after = state(networks)
+
+    def error(expected: Mapping[str, Tensor]) -> float:
+        """Largest difference relative to the largest change of the same network."""
+        parts = [
+            (after[name] - expected[name]).abs().max() / (after[name] - before[name]).abs().max()
+            for name in after
+        ]
+        return float(torch.stack(parts).max())
+
+    assert error(by_hand((0.002, 0.5, 1.0), 65025.0)) < 1e-4
+    assert error(by_hand((0.5, 0.002, 1.0), 65025.0)) > 0.1  # terms exchanged
+    assert error(by_hand((0.002, 0.5, 1.0), 1.0)) > 0.1  # an error on the scale 0 to 1
+    assert error(by_hand((0.002, 1.0, 1.0), 65025.0)) > 1e-3  # another weight of the adversary
+    assert error(by_hand((0.002, 0.5, 1.0), 65025.0, judge_first=False)) > 1e-3
+
+
+def test_each_step_has_the_rate_of_its_epoch(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two steps an epoch, halved from the second and again from the fourth on, for both sides."""
+    seen = []
+    run = Updates.__call__
+
+    def note(updates: Updates, *arguments: Any, **options: Any) -> Mapping[str, Tensor]:
+        groups = [group for item in updates.optimizers.values() for group in item.param_groups]
+        seen.append([group["lr"] for group in groups])
+        return run(updates, *arguments, **options)
+
+    monkeypatch.setattr(Updates, "__call__", note)
+    train(dataclasses.replace(SMOKE, epochs=4, lr_milestones=(1, 3), optimizer_lr=8e-4))
+    by_epoch = (8e-4, 4e-4, 4e-4, 2e-4)
+    assert seen == [[rate, rate] for rate in by_epoch for _ in range(2)]
+
+
 @pytest.mark.parametrize(
     ("replaced", "kind", "weights"),
     [
@@ -403,7 +500,7 @@ def test_the_segmentation_loss_is_eq_5_with_the_coefficient(
 
 
 def test_augmentation_moves_all_channels_and_the_mask_alike() -> None:
-    """A shift of 10 px is of the whole matrix, 2.5 px of a quarter; nothing moves without it."""
+    """Whatever moves a channel moves all; nothing moves without augmentation."""
     images = torch.zeros(1, 6, 48, 48)
     images[:, :, 10:20, 12:30] = 1.0
     labels = images[:, 0].to(torch.uint8)
@@ -413,6 +510,22 @@ def test_augmentation_moves_all_channels_and_the_mask_alike() -> None:
     assert ((moved[:, 0] > 0.5) == mask.bool()).float().mean() > 0.98
     still = RECIPE.ablation("aug_none").settings
     torch.testing.assert_close(augment(images, labels, still, torch.Generator())[0], images)
+
+
+def test_shifts_are_stated_in_pixels_of_the_whole_matrix() -> None:
+    """10 px of 256 are 2.5 px where slices have 64 px: the largest of 400 draws is just below."""
+    settings = dataclasses.replace(
+        SMOKE, flip_probability=0.0, max_rotation_deg=0.0, scale_range=(1.0, 1.0)
+    )
+    assert (settings.max_shift_px, settings.matrix_px) == (10.0, 64)
+    y, x = torch.meshgrid(torch.arange(48.0), torch.arange(48.0), indexing="ij")
+    blob = torch.exp(-((y - 24).square() + (x - 24).square()) / 18)
+    images = blob.expand(400, 1, 48, 48)
+    moved, _ = augment(images, images[:, 0] > 0.5, settings, torch.Generator().manual_seed(0))
+    weights = moved[:, 0] / moved[:, 0].sum(dim=(1, 2), keepdim=True)
+    shifts = torch.stack([(weights * axis).sum(dim=(1, 2)) - 24 for axis in (y, x)])
+    for largest in shifts.abs().amax(dim=1).tolist():
+        assert 2.4 < largest < 2.51
 
 
 def test_training_learns_by_whole_epochs_and_records_all_losses(trained: TrainedCtpGan) -> None:
@@ -447,9 +560,10 @@ class _StoppedError(Exception):
     pass
 
 
-def test_an_interrupted_training_continues_bit_for_bit(tmp_path: Path) -> None:
-    """Losses of all three networks, curves and weights equal those of a training in one go."""
-    settings = dataclasses.replace(SMOKE, epochs=4, lr_milestones=(1, 3))
+@pytest.mark.parametrize("norm", ["gn", "bn"])
+def test_an_interrupted_training_continues_bit_for_bit(tmp_path: Path, norm: str) -> None:
+    """Losses of all networks, curves, weights and statistics equal those of one go."""
+    settings = dataclasses.replace(SMOKE, epochs=4, lr_milestones=(1, 3), norm=norm, disc_norm=norm)
     whole = train(settings)
 
     def interrupt(done: int, total: int, note: str) -> None:
