@@ -50,7 +50,9 @@ def test_table_keeps_the_line_of_what_was_not_run() -> None:
         "-0.040", "-0.100", "8", "phantom_dwi", "-",
     ]  # fmt: skip
     absent = table.loc["patches of 32"]
-    assert absent["to run"] == "strokerepro run edd_muscle --profile quick --ablation patch32_rf18"
+    assert absent["to run"] == (
+        "strokerepro run edd_muscle --profile quick --ablation patch32_rf18 --folds 0 --seed 0"
+    )
     assert (absent["paper"], absent["ours"], absent["p, Holm"]) == ("+0.010", "-", "-")
 
 
@@ -93,12 +95,11 @@ def test_nothing_was_run_at_all() -> None:
     """Without a single record every line is a command, the main experiment's without a name."""
     table = contrast_table(RECIPE, NOTHING, [WORSE, ABSENT])
     assert set(table["ours"]) == {"-"}
-    assert "strokerepro run edd_muscle --profile quick;" in table["to run"][0].replace(
-        "quick --ablation arch_unet;", "quick;"
-    )
+    main = "strokerepro run edd_muscle --profile quick --folds 0,1,2 --seed 0"
+    assert table["to run"].str.endswith(f"; {main}").all()
     assert str(contrast_words(RECIPE, NOTHING, [ABSENT, ABSENT])) == (
-        "*Not run yet:* `strokerepro run edd_muscle --profile quick --ablation patch32_rf18; "
-        "strokerepro run edd_muscle --profile quick`"
+        "*Not run yet:* `strokerepro run edd_muscle --profile quick --ablation patch32_rf18 "
+        f"--folds 0 --seed 0; {main}`"
     )
 
 
@@ -109,19 +110,36 @@ def test_output_that_no_record_has_is_named_as_such() -> None:
 
 
 def test_undefined_values_are_a_reason_not_a_failure() -> None:
-    """With one defined pair no test is possible, and the line says why."""
+    """With one defined pair no test is possible: table, figure and words say why."""
     rows = ROWS.copy()
     rows.loc[rows.index[1:8], "dice"] = float("nan")
-    assert "not testable: got 1 defined pairs" in contrast_table(RECIPE, rows, [WORSE])["to run"][0]
+    reason = "not testable: got 1 defined pairs"
+    assert reason in contrast_table(RECIPE, rows, [WORSE])["to run"][0]
+    assert reason in contrast_intervals(rows, [WORSE])["data"][0]
+    assert str(contrast_words(RECIPE, rows, [WORSE])).startswith(f"- a U-Net instead: {reason}")
+    first, last = str(contrast_words(RECIPE, rows, [WORSE, ABSENT])).splitlines()
+    assert reason in first
+    assert last == "- Without a number so far: 1 of 2."
 
 
 def test_command_names_real_data() -> None:
     """On a cohort of the user's own the command needs a folder."""
     assert run_command(RECIPE, "arch_fcn", "isles2022") == (
-        "strokerepro run edd_muscle --profile quick --ablation arch_fcn --data isles2022 --root DIR"
+        "strokerepro run edd_muscle --profile quick --ablation arch_fcn --data isles2022 "
+        "--root DIR --folds 0 --seed 0"
     )
     with pytest.raises(UsageError, match="arch_fcm"):
         run_command(RECIPE, "arch_fcm")
+
+
+def test_commands_repeat_the_folds_and_the_seed_of_the_chapter() -> None:
+    """A record with another seed would not be found by the chapter that asks for it."""
+    chosen: Any = {"folds": [1, 2], "seed": 3}
+    wanted = "--folds 1,2 --seed 3"
+    assert run_command(RECIPE, "main", **chosen).endswith(wanted)
+    assert contrast_table(RECIPE, NOTHING, [WORSE], **chosen)["to run"][0].count(wanted) == 2
+    assert str(contrast_words(RECIPE, NOTHING, [WORSE], **chosen)).count(wanted) == 2
+    assert wanted in str(not_run(RECIPE, {}, "main", **chosen))
 
 
 def test_note_on_missing_runs() -> None:
@@ -131,7 +149,7 @@ def test_note_on_missing_runs() -> None:
     note = str(not_run(RECIPE, records, "main", "arch_fcn"))
     assert "`arch_fcn`" in note
     assert "`main`" not in note
-    assert "--ablation arch_fcn`" in note
+    assert "--ablation arch_fcn --folds 0 --seed 0`" in note
 
 
 def test_paper_stands_alone_where_nothing_was_run() -> None:

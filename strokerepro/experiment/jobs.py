@@ -98,8 +98,8 @@ def jobs(
     return [Job(recipe, name, fold, n_folds, seed, fold_file) for fold in chosen]
 
 
-def command(job: Job) -> str:
-    """Command line that makes the record of a job."""
+def command(job: Job, *others: Job) -> str:
+    """Command line that makes the record of a job, and of others that differ in the fold alone."""
     recipe = job.recipe
     parts = ["strokerepro run", recipe.slug, f"--profile {recipe.profile_name}"]
     if recipe.name in recipe.ablations:
@@ -114,7 +114,8 @@ def command(job: Job) -> str:
         parts.append(f"--fold-file {shlex.quote(str(job.fold_file))}")
     if job.data != recipe.data:
         parts.append(f"--data {job.data} --root DIR")
-    return " ".join([*parts, f"--folds {job.fold}", f"--seed {job.seed}"])
+    folds = ",".join(str(item.fold) for item in (job, *others))
+    return " ".join([*parts, f"--folds {folds}", f"--seed {job.seed}"])
 
 
 def _typed(value: Any) -> str:

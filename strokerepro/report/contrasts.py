@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import pandas as pd
 
 from strokerepro.errors import InputError
+from strokerepro.experiment import command, jobs
 from strokerepro.papers.base import Recipe
 from strokerepro.report.judging import Records, compare
 from strokerepro.report.layout import Note
@@ -49,23 +50,34 @@ class Contrast:
         return tuple(dict.fromkeys(method.split("/")[0] for method in (self.first, self.second)))
 
 
-def run_command(recipe: Recipe, name: str, data: str = "phantom") -> str:
+def run_command(
+    recipe: Recipe,
+    name: str,
+    data: str = "phantom",
+    *,
+    folds: Sequence[int] | None = None,
+    seed: int = 0,
+) -> str:
     """Command line that makes the records of an experiment at the recipe's profile.
+
+    Parameters are those of `strokerepro.experiment.jobs`.
 
     Raises
     ------
     UsageError
-        The recipe has no such experiment.
+        The recipe has no such experiment, cohort or fold.
     """
-    parts = ["strokerepro run", recipe.slug, f"--profile {recipe.profile_name}"]
-    if recipe.ablation(name).name != "main":
-        parts.append(f"--ablation {name}")
-    if data not in ("phantom", recipe.data):
-        parts.append(f"--data {data} --root DIR")
-    return " ".join(parts)
+    return command(*jobs(recipe.ablation(name), data=data, folds=folds, seed=seed))
 
 
-def not_run(recipe: Recipe, records: Records, *names: str, data: str = "phantom") -> Note | None:
+def not_run(
+    recipe: Recipe,
+    records: Records,
+    *names: str,
+    data: str = "phantom",
+    folds: Sequence[int] | None = None,
+    seed: int = 0,
+) -> Note | None:
     """Say which of some experiments have no record, and how to make them; None if all have one.
 
     Parameters
@@ -76,18 +88,25 @@ def not_run(recipe: Recipe, records: Records, *names: str, data: str = "phantom"
         Records by experiment.
     *names
         What is needed.
-    data
-        Cohort, as in `strokerepro.experiment.jobs`.
+    data, folds, seed
+        As in `strokerepro.experiment.jobs`.
     """
     lacking = [name for name in names if not records.get(name)]
     if not lacking:
         return None
-    commands = ", ".join(f"`{run_command(recipe, name, data)}`" for name in lacking)
+    made = (run_command(recipe, name, data, folds=folds, seed=seed) for name in lacking)
+    commands = ", ".join(f"`{line}`" for line in made)
     return Note(f"*Not run yet:* {', '.join(f'`{name}`' for name in lacking)}. Make it: {commands}")
 
 
 def contrast_table(
-    recipe: Recipe, rows: pd.DataFrame, contrasts: Sequence[Contrast], data: str = "phantom"
+    recipe: Recipe,
+    rows: pd.DataFrame,
+    contrasts: Sequence[Contrast],
+    data: str = "phantom",
+    *,
+    folds: Sequence[int] | None = None,
+    seed: int = 0,
 ) -> pd.DataFrame:
     """One row a contrast: the paper's difference, ours with its interval and tests, or a command.
 
@@ -99,8 +118,8 @@ def contrast_table(
         As `method_rows` gives, or an empty table where nothing was run.
     contrasts
         One family; Holm's correction is over those of it that could be tested.
-    data
-        Cohort, as in `strokerepro.experiment.jobs`.
+    data, folds, seed
+        Of the commands, as in `strokerepro.experiment.jobs`.
 
     Returns
     -------
@@ -123,7 +142,7 @@ def contrast_table(
                 "data": _data_of(rows, item),
             }
         else:
-            line["to run"] = test or _commands(recipe, rows, item, data)
+            line["to run"] = test or _commands(recipe, rows, item, data, folds, seed)
         lines.append(line)
     return pd.DataFrame(lines, columns=_COLUMNS)
 
@@ -140,12 +159,12 @@ def contrast_intervals(rows: pd.DataFrame, contrasts: Sequence[Contrast]) -> pd.
     -------
     pandas.DataFrame
         Columns ``row`` (label), ``metric``, ``paper``, ``ours``, ``ours_low``, ``ours_high`` (NaN
-        where there is no number) and ``data``.
+        where there is no number) and ``data``, or why there is none.
     """
     lines = []
     for item, test in zip(contrasts, _tests(rows, contrasts), strict=True):
         line: dict[str, object] = {"row": item.label, "metric": f"difference of {item.metric}"}
-        line |= {"paper": item.published, "data": NOT_RUN}
+        line |= {"paper": item.published, "data": test or NOT_RUN}
         if isinstance(test, PairedTest):
             line |= {"ours": test.mean_difference, "data": _data_of(rows, item)}
             line |= {"ours_low": test.ci_low, "ours_high": test.ci_high}
@@ -156,26 +175,34 @@ def contrast_intervals(rows: pd.DataFrame, contrasts: Sequence[Contrast]) -> pd.
 
 
 def contrast_words(
-    recipe: Recipe, rows: pd.DataFrame, contrasts: Sequence[Contrast], data: str = "phantom"
+    recipe: Recipe,
+    rows: pd.DataFrame,
+    contrasts: Sequence[Contrast],
+    data: str = "phantom",
+    *,
+    folds: Sequence[int] | None = None,
+    seed: int = 0,
 ) -> Note:
     """Say in a list what each contrast shows: a rise, a fall, or no difference.
 
     A difference counts as shown if the t-test rejects at 5 % after Holm's correction over the
-    family. Contrasts that were not run are counted in the end, and named if there are none else.
-    Parameters are those of `contrast_table`.
+    family. A contrast that cannot be tested has its reason. Those that were not run are counted in
+    the end, and named if there are none else. Parameters are those of `contrast_table`.
     """
     tests = _tests(rows, contrasts)
     adjusted = _adjusted(tests)
     lines = [
-        f"- {item.label}: {_in_words(item, test, p)}."
+        f"- {item.label}: {_in_words(item, test, p) if isinstance(test, PairedTest) else test}."
         for item, test, p in zip(contrasts, tests, adjusted, strict=True)
-        if isinstance(test, PairedTest)
+        if test
     ]
-    silent = [item for item, test in zip(contrasts, tests, strict=True) if isinstance(test, str)]
+    silent = [item for item, test in zip(contrasts, tests, strict=True) if not test]
     if silent and lines:
         lines.append(f"- Without a number so far: {len(silent)} of {len(contrasts)}.")
     elif silent:
-        commands = dict.fromkeys(_commands(recipe, rows, item, data) for item in silent)
+        commands = dict.fromkeys(
+            _commands(recipe, rows, item, data, folds, seed) for item in silent
+        )
         lines.append(f"*Not run yet:* {'; '.join(f'`{command}`' for command in commands)}")
     return Note("\n".join(lines))
 
@@ -225,12 +252,20 @@ def _in_words(item: Contrast, test: PairedTest, p_holm: float) -> str:
     return f"{said}; the paper has {_signed(item.published)}"
 
 
-def _commands(recipe: Recipe, rows: pd.DataFrame, item: Contrast, data: str) -> str:
+def _commands(
+    recipe: Recipe,
+    rows: pd.DataFrame,
+    item: Contrast,
+    data: str,
+    folds: Sequence[int] | None,
+    seed: int,
+) -> str:
     have = set(rows["name"]) if len(rows) else set()
     lacking = [run for run in item.runs if run not in have]
     if not lacking:
         return "no such output in the records"
-    return "; ".join(run_command(recipe, run, data) for run in lacking)
+    made = (run_command(recipe, run, data, folds=folds, seed=seed) for run in lacking)
+    return "; ".join(made)
 
 
 def _data_of(rows: pd.DataFrame, item: Contrast) -> str:
