@@ -177,7 +177,7 @@ def _log_losses(state: Progress, losses: Mapping[str, Tensor], plan: Plan) -> st
             raise InputError(
                 f"loss {name!r} = {value} at step {state.step}",
                 "a finite loss",
-                "lower the learning rate (--set lr=...) or train in float32",
+                "lower the learning rate or train with precision 32-true (--set NAME=VALUE)",
             )
         curves.setdefault(f"loss/{name}", []).append([state.step, value])
     return " ".join(f"{name} {value:.3f}" for name, value in means.items())

@@ -140,6 +140,14 @@ def test_dwi_is_read_where_the_release_has_it(tmp_path: Path) -> None:
     assert "dwi" in load_cohort("isles2018", root, modalities=["ct", "dwi"])[0].arrays
 
 
+def test_what_is_read_where_present_may_be_absent_or_unknown(tmp_path: Path) -> None:
+    """Of two cases one has lost its DWI; no case is refused, and one modality no layout knows."""
+    root = write_smir_cohort(tmp_path, names=JUNE, dwi=True)
+    find_smir(root, 2, "MR_DWI").unlink()
+    cohort = load_cohort("isles2018", root, ["ct"], where_present=["ct", "dwi", "flair"])
+    assert [set(case.arrays) for case in (cohort[0], cohort[1])] == [{"ct", "dwi"}, {"ct"}]
+
+
 def test_asking_for_dwi_where_it_is_absent_says_where_it_is(root: Path) -> None:
     """One line: the download of today has no DWI and never had."""
     with pytest.raises(InputError, match=r"lacks dwi;.*first release of June 2018") as caught:

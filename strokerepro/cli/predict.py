@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 from typing import Annotated
 
@@ -47,7 +48,8 @@ def predict(
     fabric = make_fabric(device, recipe.settings.precision)
     loaded = [load_trained(recipe, path, fabric) for path in checkpoint]
     trained = loaded[0] if len(loaded) == 1 else recipe.method.average(loaded)
-    examined = read_case_dir(case, load_manifest(data or recipe.real_data[0]), recipe.modalities)
+    needed = dataclasses.replace(recipe, settings=trained.settings).images(training=False)
+    examined = read_case_dir(case, load_manifest(data or recipe.real_data[0]), needed)
     watch = Stopwatch(fabric.device)
     prepared = recipe.method.prepare(examined, trained.settings)
     watch.lap("preprocess")

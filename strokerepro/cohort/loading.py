@@ -42,6 +42,8 @@ class Cohort(Sequence[Case]):
         Where each case's files are.
     modalities
         What is read per case.
+    where_present
+        What is read besides of those cases that have it.
     """
 
     def __init__(
@@ -50,10 +52,12 @@ class Cohort(Sequence[Case]):
         root: Path,
         files: Sequence[CaseFiles],
         modalities: tuple[str, ...],
+        where_present: tuple[str, ...] = (),
     ) -> None:
         self.manifest = manifest
         self.root = root
         self.modalities = modalities
+        self._where_present = where_present
         self._files = tuple(files)
         self.case_ids = tuple(entry.case_id for entry in files)
         self.patient_ids = tuple(manifest.patients.patient_of(case) for case in self.case_ids)
@@ -63,7 +67,9 @@ class Cohort(Sequence[Case]):
 
     def __getitem__(self, index: int) -> Case:  # type: ignore[override]
         files = self._files[operator.index(index)]
-        return read_case(files, self.manifest, self.root, self.modalities)
+        absent = missing_files(files, self._where_present, with_label=False)
+        further = (name for name in self._where_present if name not in absent)
+        return read_case(files, self.manifest, self.root, (*self.modalities, *further))
 
     def folds(
         self, k: int | None = None, seed: int | None = None, by: SplitBy = "patient"
@@ -128,6 +134,8 @@ def load_cohort(
     root: Path | str | None = None,
     modalities: Sequence[str] | None = None,
     progress: Advance = silent,
+    *,
+    where_present: Sequence[str] = (),
 ) -> Cohort:
     """Open a data set; the presence of all files is checked here, their content on reading.
 
@@ -141,6 +149,8 @@ def load_cohort(
         What to read per case; if left out, everything on the common grid.
     progress
         Called with (cases made, cases in all, the case) while a phantom is made.
+    where_present
+        What to read besides of those cases that have it; a data set may also not know it.
 
     Raises
     ------
@@ -163,7 +173,9 @@ def load_cohort(
     for entry in files:
         refuse_ambiguous(entry, [*wanted, "label"])
     _refuse_incomplete(manifest, files, wanted, verify_hint)
-    return Cohort(manifest, base, files, wanted)
+    known = (name for name in where_present if name in manifest.layout.images)
+    further = tuple(name for name in known if name not in wanted)
+    return Cohort(manifest, base, files, wanted, further)
 
 
 def _refuse_incomplete(

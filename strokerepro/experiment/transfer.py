@@ -118,7 +118,10 @@ def _test(
         _check_key(path, load_state(path).get("key"), member.key)
     loaded = [load_trained(job.recipe, path, fabric) for path in weights]
     trained = loaded[0] if len(loaded) == 1 else job.recipe.method.average(loaded)
-    cohort = load_cohort(data, root, job.recipe.images(training=False))
+    needed = job.recipe.images(training=False)
+    # Scores against what was only needed to train, such as a target image, where a case has it.
+    learned = job.recipe.images(training=True) or ()
+    cohort = load_cohort(data, root, needed, where_present=learned)
     split = Split(train=(), test=tuple(range(len(cohort))))
     # Without outputs to show, no picture of a real patient gets into a record.
     recipe = dataclasses.replace(job.recipe, shown_outputs=(), kept_masks=(), main_output="")

@@ -12,7 +12,7 @@ import pytest
 
 from strokerepro.cli import main
 from strokerepro.cohort import load_cohort
-from strokerepro.experiment import jobs, run
+from strokerepro.experiment import jobs, run, transfer
 from strokerepro.papers import get_recipe
 from strokerepro.phantom import make_cohort
 
@@ -124,3 +124,32 @@ def test_run_predict_and_score_work_from_the_command_line(
     assert command("score", "--pred", str(mask), "--truth", str(truth), "--json") == 0
     found = json.loads(capsys.readouterr().out)[0]["dice"]
     assert found == pytest.approx(scored, abs=1e-3)
+
+
+@pytest.mark.slow
+def test_a_test_on_other_cases_scores_the_oracle_where_these_have_a_dwi(
+    root: Path, today: Path, tmp_path: Path
+) -> None:
+    """Without a DWI the segmentation of the generated one is all there is."""
+    job = jobs(get_recipe("ctp_gan").profile("smoke"), data="isles2018", folds=[0])[0]
+    run(job, root=root, results_dir=tmp_path)
+    rules = {"rcbf30", "tmax6", "rcbf30_delay3"}
+    for folder, outputs in ((root, {"segmentation", "oracle_dwi"}), (today, {"segmentation"})):
+        rows = transfer(job, "isles2018", root=folder, results_dir=tmp_path).rows
+        assert len({row["case_id"] for row in rows}) == CASES
+        assert {row["output"] for row in rows} == outputs | rules
+        with_image = {row["output"] for row in rows if "dwi_ssim" in row}
+        assert with_image == ({"segmentation"} if "oracle_dwi" in outputs else set())
+
+
+@pytest.mark.slow
+def test_a_prediction_reads_what_the_trained_settings_need(root: Path, tmp_path: Path) -> None:
+    """Plain CT if it is a channel, and no series where its maximum is none."""
+    for name in ("with_ct", "gan_4ch"):
+        words = ("--root", str(root), "--results-dir", str(tmp_path), "--ablation", name)
+        assert command("run", "ctp_gan", *REAL, *words) == 0
+    case = sorted((root / "TRAINING").iterdir())[0]
+    for name in ("with_ct", "gan_4ch"):
+        weights = next((tmp_path / "ctp_gan").glob(f"{name}-*.ckpt"))
+        words = ("--checkpoint", str(weights), "--case", str(case), "--out")
+        assert command("predict", "ctp_gan", *words, str(tmp_path / f"{name}.nii.gz")) == 0
