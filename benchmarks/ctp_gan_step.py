@@ -99,13 +99,11 @@ def our_step(networks: Networks, cases: list[SimpleNamespace]) -> Step:
 
 
 def plain_updates(networks: Networks) -> Callable[[Tensor, Tensor], Losses]:
-    """The two updates as a tutorial writes them: contiguous maps, optimisers weight by weight."""
+    """The two updates as a tutorial writes them: contiguous maps, optimisers by default."""
     generator, discriminator, segmentor = (
         networks.modules[name].to(DEVICE) for name in ("generator", "discriminator", "segmentor")
     )
-    options = {
-        "lr": SETTINGS.optimizer_lr, "alpha": SETTINGS.rmsprop_alpha, "eps": 1e-8, "foreach": False
-    }  # fmt: skip
+    options = {"lr": SETTINGS.optimizer_lr, "alpha": SETTINGS.rmsprop_alpha, "eps": 1e-8}
     of_both = torch.optim.RMSprop([*generator.parameters(), *segmentor.parameters()], **options)
     of_judge = torch.optim.RMSprop(discriminator.parameters(), **options)
     ce, mse = nn.CrossEntropyLoss(), nn.MSELoss()
