@@ -73,13 +73,13 @@ class Networks:
         logits: Tensor = self.segmentor(seen)
         return logits
 
-    def forward(self, images: Tensor) -> Tensor:
-        """Logits ``(B, 2, Y, X)`` of the whole pipeline; a DWI among the images is not used."""
-        if self.settings.pipeline == "gan":
-            inputs = self.inputs(images)
-            return self.segment(self.generate(inputs), inputs)
-        logits: Tensor = self.segmentor(images)
-        return logits
+    def outputs(self, images: Tensor) -> tuple[Tensor, Tensor | None]:
+        """Logits ``(B, 2, Y, X)`` of the whole pipeline and, with a generator, the DWI it made."""
+        if self.generator is None:
+            return self.segmentor(images), None
+        inputs = self.inputs(images)
+        generated = self.generate(inputs)
+        return self.segment(generated, inputs), generated
 
     def to_device(self, fabric: Fabric) -> Networks:
         """The same networks on the device, in the memory format that is fast there."""

@@ -206,12 +206,9 @@ class CtpGanMethod:
 
 def _segmented(networks: Networks, images: Tensor) -> dict[str, Tensor]:
     """Lesion probability of slices and, with a generator, their DWI."""
-    if networks.generator is None:
-        return {SEGMENTATION: lesion_probability(networks.forward(images))}
-    inputs = networks.inputs(images)
-    generated = networks.generate(inputs)
-    logits = networks.segment(generated, inputs)
-    return {SEGMENTATION: lesion_probability(logits), GENERATED_DWI: generated[:, 0]}
+    logits, generated = networks.outputs(images)
+    made = {} if generated is None else {GENERATED_DWI: generated[:, 0]}
+    return {SEGMENTATION: lesion_probability(logits), **made}
 
 
 def _segmented_real(networks: Networks, images: Tensor) -> dict[str, Tensor]:

@@ -166,14 +166,9 @@ def slice_metrics(
     for index in range(slices.steps_per_epoch(settings.batch)):
         rows = slices.batch(index, settings.batch)
         images, labels = whole_slices(settings, store, slices, rows)
-        inputs = networks.inputs(images)
         with fabric.autocast():
-            if networks.generator is None:
-                logits = networks.forward(images)
-            else:
-                generated = networks.generate(inputs)
-                logits = networks.segment(generated, inputs)
-        if networks.generator is not None:
+            logits, generated = networks.outputs(images)
+        if generated is not None:
             error = (generated.float() - networks.real_dwi(images)).square()
             squares.append(error.mean(dim=(1, 2, 3)))
         losses.append(criterion(logits, labels))

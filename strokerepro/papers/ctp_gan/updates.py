@@ -87,7 +87,7 @@ class Updates:
 
     def _segmentor_alone(self, images: Tensor, labels: Tensor) -> Mapping[str, Tensor]:
         with self.fabric.autocast():
-            logits = self.networks.forward(images)
+            logits, _ = self.networks.outputs(images)
         loss = build_loss(self.settings)(logits, labels)
         self._descend(PIPELINE, loss)
         return {"seg": loss.detach()}
