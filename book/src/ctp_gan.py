@@ -80,6 +80,7 @@ options = {"data": data, "root": root or None, "seed": seed}
 options |= {"results_dir": results_dir or None, "device": device}
 chosen_folds = [int(k) for k in str(folds).split(",") if k]
 options |= {"train": train, "folds": chosen_folds}
+asked = {"data": data, "folds": chosen_folds, "seed": seed}
 
 # %% [markdown]
 # ## The paper's claims
@@ -554,13 +555,13 @@ records = [record for group in runs.values() for record in group]
 notes = {f"{item.name}: {note}" for item in records for note in item.notes}
 if notes:
     display(report.Note("\n".join(f"- {note}" for note in sorted(notes))))
-report.not_run(recipe, runs, *STAGES, data=data)
+report.not_run(recipe, runs, *STAGES, **asked)
 
 # %%
 LOSSES = {"d": "discriminator", "g_reconstruction": "reconstruction"}
 LOSSES |= {"g_adversarial": "adversarial", "seg": "segmentation"}
 SCORES = {"d_score_real": "real", "d_score_generated": "generated"}
-if absent := report.not_run(recipe, runs, "main", data=data):
+if absent := report.not_run(recipe, runs, "main", **asked):
     display(absent)
 else:
     first = runs["main"][0]
@@ -623,9 +624,9 @@ for row in report.load_published("ctp_gan", "factors").itertuples():
     steps.append(report.Contrast(row.step, *pair, published=gain))
 drawn = report.contrast_intervals(rows, steps)
 display(figures.paper_vs_ours(drawn.assign(paper_data="ISLES 2018")))
-table = report.contrast_table(recipe, rows, steps, data)
+table = report.contrast_table(recipe, rows, steps, **asked)
 display(report.TextTable(table.drop(columns="metric")))
-report.contrast_words(recipe, rows, steps, data)
+report.contrast_words(recipe, rows, steps, **asked)
 
 # %% [markdown]
 # ### Real and generated DWI (Fig. 8)
@@ -635,7 +636,7 @@ report.contrast_words(recipe, rows, steps, data)
 
 # %%
 folders = results_folders(results_dir or None)
-if absent := report.not_run(recipe, runs, "main", data=data):
+if absent := report.not_run(recipe, runs, "main", **asked):
     display(absent)
 else:
     path = find_record("ctp_gan", first.stem, folders)
@@ -663,7 +664,7 @@ GENERATORS = ("main", "stage3_gan", "gan_4ch", "omega_d0", "gloss_scale1")
 QUALITY = {"dwi_psnr_db": "PSNR, dB", "dwi_ssim": "SSIM"}
 QUALITY["dwi_lesion_contrast_generated"] = "lesion contrast, generated"
 QUALITY["dwi_lesion_contrast_real"] = "lesion contrast, real"
-if absent := report.not_run(recipe, runs, "main", data=data):
+if absent := report.not_run(recipe, runs, "main", **asked):
     display(absent)
 else:
     made = [f"{run}/segmentation" for run in GENERATORS if run in runs]
@@ -701,10 +702,10 @@ against = {f"learned minus {rule}": (ours, f"main/{rule}") for rule in RULES}
 against["real DWI instead of generated, same network"] = (oracle, ours)
 against["trained on generated instead of real DWI, tested on real"] = (
     oracle,
-    "stage1_dwi/segmentation",
+    "dwi_stage4/segmentation",
 )
 items = [report.Contrast(name, *pair) for name, pair in against.items()]
-report.contrast_words(recipe, rows, items, data)
+report.contrast_words(recipe, rows, items, **asked)
 
 # %% [markdown]
 # ### Is group normalisation steadier? (Fig. 7)
@@ -730,7 +731,7 @@ if curves:
     title = "Dice of the test cases, first fold"
     display(figures.training_curves(curves, y_title=title))
     display(pd.DataFrame(steady).T.infer_objects().round(3))
-report.not_run(recipe, runs, *CURVES, data=data)
+report.not_run(recipe, runs, *CURVES, **asked)
 
 # %% [markdown]
 # ## Ablations
@@ -751,18 +752,28 @@ FAMILIES = {
         "rms",
         "with_",
     ),
-    "Split and choice of weights": ("split_", "select_"),
+    "Split and choice of weights": ("split_", "select_", "inner_"),
 }
+
+# %%
 main = "main/segmentation"
 for title, starts in FAMILIES.items():
     names = [name for name in recipe.ablations if name.startswith(starts)]
-    pairs = [(name, f"{name}/segmentation", main) for name in names]
+    other = {"select_best": "inner_last"}  # set patients aside as well
+    pairs = [
+        (
+            name,
+            f"{name}/segmentation",
+            f"{other.get(name, 'main')}/segmentation",
+        )
+        for name in names
+    ]
     family = [report.Contrast(*pair) for pair in pairs]
-    table = report.contrast_table(recipe, rows, family, data)
+    table = report.contrast_table(recipe, rows, family, **asked)
     table = table.drop(columns=["paper", "metric"])
     display(Markdown(f"**{title}**"), report.TextTable(table))
     if set(rows["method"]) & {method for _, method, _ in pairs}:
-        display(report.contrast_words(recipe, rows, family, data))
+        display(report.contrast_words(recipe, rows, family, **asked))
 
 # %% [markdown]
 # ### Background maps and false positives
@@ -782,9 +793,9 @@ heads = [
     for label, pair in HEADS.items()
     for metric in ("n_fp", "precision", "recall", "dice")
 ]
-table = report.contrast_table(recipe, rows, heads, data)
+table = report.contrast_table(recipe, rows, heads, **asked)
 display(report.TextTable(table.drop(columns="paper")))
-display(report.contrast_words(recipe, rows, heads, data))
+display(report.contrast_words(recipe, rows, heads, **asked))
 missing = report.missing_table(recipe, runs)
 display(report.TextTable(missing))
 
