@@ -275,8 +275,8 @@ if drawn := stored("seeds"):
     display(table.round(2))
 
 # %% [markdown]
-# Two of the four others meet all bounds, and two miss the one on the distance of the lesion volumes, one of them that on the first rule
-# too. On average the four are within 20 % of the real means, at its edge for the first rule. So cohorts of one and the same phantom still differ,
+# Two of the four others meet all bounds. Seed 2018 misses the distance of the lesion volumes, and seed 5 that, their mean, and both bounds on either
+# rule on flow. On average the four are within 20 % of the real means, at its edge for the first rule. So cohorts of one and the same phantom still differ,
 # and the phantom as a whole is a little kinder to the rules than reality is.
 #
 # What misfits in the cohort of the chapters: infarcts that fill much of their slab are too rare, the rule on flow finds nothing at all in twice as many cases
@@ -304,13 +304,13 @@ if information := stored("information"):
 
 # %% [markdown]
 # The diffusion image knows far more than the maps, and the plain CT next to nothing. Of the single causes the
-# local vulnerability of the tissue counts most: without it nearly half of the gap closes. One threshold for all
+# local vulnerability of the tissue counts most: without it more than half of the gap closes. One threshold for all
 # patients and images that lie exactly over each other help a little; reperfusion, noise and oedema
-# hardly. Without all of them the maps come much closer. So the gap is made of draws that no CT can see, and
+# hardly. Without all of them the maps come so close that the rest of the gap may be chance. So the gap is made of draws that no CT can see, and
 # *their size is ours*: an assumption, set so that the clinical rule agrees with the reference as it does in reality.
 #
-# With all knobs shifted the gap is still there, and much smaller. What survives is its direction: diffusion MRI
-# knows more than the maps. How much more does not survive, and neither does any number that depends on it.
+# With all knobs shifted the gap is still there, and a little smaller; in version 1 it was much smaller. What survives is its direction: diffusion MRI
+# knows more than the maps. How much more depends on the knobs, and so does any number that rests on it.
 #
 # ### What it preserves of real data, and what it does not
 #
