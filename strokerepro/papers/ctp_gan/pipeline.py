@@ -32,6 +32,9 @@ CHOSEN_ON_TEST = "weights chosen by their Dice on the reported cases: the scores
 #: Images that are kept of the shown cases.
 GENERATED_DWI, REAL_DWI = "generated_dwi", "real_dwi"
 
+#: Slices that a fold trains on: three quarters of the 502 of ISLES 2018.
+_FOLD_SLICES = 376
+
 
 @dataclass
 class TrainedCtpGan:
@@ -134,8 +137,8 @@ class CtpGanMethod:
         )
 
     def cost(self, settings: CtpGanSettings) -> float:
-        """Multiply-accumulates of a training, per slice trained on."""
-        side = settings.window_px
+        """Multiply-accumulates of a training on a fold of the real set."""
+        side, visits = settings.window_px, settings.epochs * _FOLD_SLICES
         # Shapes are enough to count: on the meta device nothing is computed.
         with torch.device("meta"), torch.no_grad():
             networks = build(settings)
@@ -143,14 +146,14 @@ class CtpGanMethod:
             dwi = torch.zeros(1, 1, side, side)
             if networks.generator is None:
                 seen = inputs if settings.pipeline == "direct" else dwi
-                return 3.0 * _macs(lambda: networks.segmentor(seen)) * settings.epochs
+                return 3.0 * _macs(lambda: networks.segmentor(seen)) * visits
             segmentor = _macs(lambda: networks.segment(dwi, inputs))
             generator = _macs(lambda: networks.generate(inputs))
             discriminator = _macs(lambda: networks.judge(dwi, inputs))
         segmentor *= 2 if settings.seg_mix_real else 1
         # A backward pass costs two forward ones, but one where weights get no gradient. The
         # discriminator sees two images in its own step and one in the generator's.
-        return (3.0 * (segmentor + generator) + (6.0 + 2.0) * discriminator) * settings.epochs
+        return (3.0 * (segmentor + generator) + (6.0 + 2.0) * discriminator) * visits
 
     def restore(
         self, settings: CtpGanSettings, state: Mapping[str, Any], fabric: Fabric
