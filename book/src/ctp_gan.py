@@ -595,12 +595,16 @@ published["metric"] = "Dice"
 methods = {f"{run}/segmentation": stage for run, stage in STAGES.items()}
 their_data = "ISLES 2018, n = 94"
 staged = rows[rows["method"].isin(methods)]
-folds = staged.groupby("method")["fold"].agg(set)
-common = staged["fold"].isin(set.intersection(*folds) if len(folds) else ())
+common = staged
+if len(staged):
+    trained = staged.groupby("method")["fold"].agg(set)
+    common = staged[staged["fold"].isin(set.intersection(*trained))]
 both = report.beside_paper(
-    staged[common], published, methods, METRICS, their_data, keep_missing=True
+    common, published, methods, METRICS, their_data, keep_missing=True
 )
 display(figures.paper_vs_ours(both), report.side_by_side(both))
+
+# %%
 if len(staged):
     by_fold = staged.pivot_table("dice", "method", "fold").round(3)
     by_fold = by_fold.rename(index=methods).add_prefix("fold ")
