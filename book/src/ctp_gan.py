@@ -858,7 +858,7 @@ pd.DataFrame(table).T.round(4)
 # Two other papers print the challenge's leaderboard of 62 test slabs {cite:p}`clerigues2019core,liu2018msdcnn`; the author's user name is pengl1. Its Hausdorff distances are in millions of millimetres, since a failed case counts $10^8$ ({doc}`ms_dcnn` decodes
 # them): how many failed? The last columns ask what the mean Dice is if failed cases scored zero and are left out: all of them, or as many as no entry of either list avoided.
 
-# %% tags=["nbval-check-output"]
+# %%
 from strokerepro.metrics import decode_sentinel
 
 N_TEST = 62
@@ -875,6 +875,8 @@ for day, board, unit in (("earlier", earlier, 0.01), ("later", later, 1e5)):
     k = [decode_sentinel(*pair, N_TEST, resolution=unit).k for pair in pairs]
     place = day + ", place " + board["rank"].astype(str)
     parts.append(board.assign(failed=k, place=place))
+
+# %% tags=["nbval-check-output"]
 lists = pd.concat(parts).set_index("place")
 least = lists["failed"].min()
 total = lists["dc_mean"] * N_TEST
