@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from strokerepro.errors import UsageError
+from strokerepro.errors import InputError, UsageError
 from strokerepro.networks.blocks import require_choice
 
 ATTENTION_REDUCTION = 8  # channels over channels of a query, as in SAGAN
@@ -148,3 +148,13 @@ def full_precision(device: torch.device) -> AbstractContextManager[object]:
     if torch.amp.is_autocast_available(device.type):
         return torch.autocast(device.type, enabled=False)
     return nullcontext()  # shapes alone, on the meta device
+
+
+def require_channels(image: Tensor, channels: int) -> None:
+    """Refuse anything but images (B, C, Y, X) of `channels` channels, by an InputError."""
+    if image.ndim != 4 or image.shape[1] != channels:
+        raise InputError(
+            f"an image of shape {tuple(image.shape)}",
+            f"(B, {channels}, Y, X)",
+            "set in_channels to the channels of the image",
+        )

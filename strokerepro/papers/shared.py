@@ -10,6 +10,7 @@ from lightning_fabric import Fabric
 from torch import nn
 
 from strokerepro.errors import InputError
+from strokerepro.phantom.ctp_acquisition import real_cases
 from strokerepro.preprocess import PreparedCase
 
 _Network = TypeVar("_Network", bound=nn.Module)
@@ -53,3 +54,8 @@ def _required(label: np.ndarray | None, case_id: str) -> np.ndarray:
             "use `strokerepro predict` for cases without one",
         )
     return label
+
+
+def isles2018_fold_slices(folds: int) -> int:
+    """Slices that one of `folds` folds of the real ISLES 2018 trains on, to estimate costs."""
+    return round(sum(case.slices for case in real_cases()) * (folds - 1) / folds)

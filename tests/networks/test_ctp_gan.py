@@ -14,8 +14,9 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from strokerepro.errors import InputError, UsageError
 from strokerepro.networks import build_network, network_names, network_parameters
-from strokerepro.networks.ctp_gan import CtpGanUNet, PatchDiscriminator
+from strokerepro.networks.ctp_gan import CtpGanUNet
 from strokerepro.networks.ctp_gan_blocks import SelfAttention, maxout, normalisation
+from strokerepro.networks.ctp_gan_discriminator import PatchDiscriminator
 from strokerepro.networks.receptive_field import effective_extent
 from strokerepro.networks.saved_memory import saved_activation_bytes
 

@@ -11,7 +11,8 @@ from lightning_fabric import Fabric
 from torch import Tensor, nn
 
 from strokerepro.networks import build_network
-from strokerepro.networks.ctp_gan import CtpGanUNet, PatchDiscriminator
+from strokerepro.networks.ctp_gan import CtpGanUNet
+from strokerepro.networks.ctp_gan_discriminator import PatchDiscriminator
 from strokerepro.papers.ctp_gan.settings import CtpGanSettings
 from strokerepro.papers.shared import on_device
 

@@ -17,11 +17,12 @@ from strokerepro.cohort import Case
 from strokerepro.inference import Stopwatch, lesion_probability, map_slices
 from strokerepro.metrics import score_case, score_synthesis, slice_counts
 from strokerepro.papers.ctp_gan import preparation
+from strokerepro.papers.ctp_gan.ablations import FOLDS
 from strokerepro.papers.ctp_gan.networks import Networks, build
 from strokerepro.papers.ctp_gan.settings import CtpGanSettings
 from strokerepro.papers.ctp_gan.training import ARGMAX, train_networks
 from strokerepro.papers.method import Prediction, RunContext
-from strokerepro.papers.shared import native_reference, reference
+from strokerepro.papers.shared import isles2018_fold_slices, native_reference, reference
 from strokerepro.preprocess import PreparedCase
 from strokerepro.preprocess.ctp_channels import DWI
 
@@ -31,9 +32,6 @@ SEGMENTATION, ORACLE = "segmentation", "oracle_dwi"
 CHOSEN_ON_TEST = "weights chosen by their Dice on the reported cases: the scores are too good"
 #: Images that are kept of the shown cases.
 GENERATED_DWI, REAL_DWI = "generated_dwi", "real_dwi"
-
-#: Slices that a fold trains on: three quarters of the 502 of ISLES 2018.
-_FOLD_SLICES = 376
 
 
 @dataclass
@@ -138,7 +136,7 @@ class CtpGanMethod:
 
     def cost(self, settings: CtpGanSettings) -> float:
         """Multiply-accumulates of a training on a fold of the real set."""
-        side, visits = settings.window_px, settings.epochs * _FOLD_SLICES
+        side, visits = settings.window_px, settings.epochs * isles2018_fold_slices(FOLDS["full"])
         # Shapes are enough to count: on the meta device nothing is computed.
         with torch.device("meta"), torch.no_grad():
             networks = build(settings)

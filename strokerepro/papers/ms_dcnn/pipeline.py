@@ -19,6 +19,7 @@ from strokerepro.inference import Stopwatch, predict_slices
 from strokerepro.metrics import score_case
 from strokerepro.networks.ms_dcnn import MsDcnn
 from strokerepro.papers.method import Prediction, RunContext
+from strokerepro.papers.ms_dcnn.ablations import FOLDS
 from strokerepro.papers.ms_dcnn.segmentation import (
     MODALITIES,
     build,
@@ -26,7 +27,7 @@ from strokerepro.papers.ms_dcnn.segmentation import (
     train_network,
 )
 from strokerepro.papers.ms_dcnn.settings import MsDcnnSettings
-from strokerepro.papers.shared import native_reference, on_device
+from strokerepro.papers.shared import isles2018_fold_slices, native_reference, on_device
 from strokerepro.postprocess import median_mask
 from strokerepro.preprocess import Geometry, PreparedCase, prepare_ctp
 
@@ -40,9 +41,6 @@ _SHAPING = (
     "bottleneck", "transition", "block", "up_widths", "width_scale", "head_width", "head",
 )  # fmt: skip
 _MEDIAN = re.compile(r"median(\d+)")
-
-#: Slices that a fold trains on: four fifths of the 502 of ISLES 2018.
-_FOLD_SLICES = 402
 
 
 @dataclass
@@ -143,7 +141,7 @@ class MsDcnnMethod:
     def cost(self, settings: MsDcnnSettings) -> float:
         """Multiply-accumulates of a training on a fold of the real set."""
         shape = MsDcnnSettings(**{name: getattr(settings, name) for name in _SHAPING})
-        return 3.0 * _forward_macs(shape) * settings.epochs * _FOLD_SLICES
+        return 3.0 * _forward_macs(shape) * settings.epochs * isles2018_fold_slices(FOLDS["full"])
 
     def restore(
         self, settings: MsDcnnSettings, state: Mapping[str, Any], fabric: Fabric
